@@ -1,0 +1,1 @@
+"""The deciding half of agentfleet: spec, sizing, plan and rendering, without any effect."""

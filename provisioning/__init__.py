@@ -1,0 +1,1 @@
+"""The acting half of agentfleet: the `fleet` Pulumi provider and everything that touches a machine."""
