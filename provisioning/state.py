@@ -1,0 +1,119 @@
+"""What a machine should hold: the values that the plan's renderer makes and the provider converges to.
+
+Pure data. The same shapes travel as Pulumi properties, so a preview shows the text of every file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+SECRET = re.compile(r"\$\{secret:([a-z0-9_]+)\}")
+"""A place in a rendered text that the provider fills on the machine: the text itself never holds a secret."""
+
+
+class OnChange(StrEnum):
+    """What a changed file asks of the service's units."""
+
+    RESTART = "restart"
+    RELOAD = "reload"
+    NOTHING = "nothing"
+
+
+@dataclass(frozen=True)
+class RenderedFile:
+    """One file on a machine, byte for byte, but for its `${secret:name}` places."""
+
+    text: str
+    mode: str = "0644"
+    owner: str = "root"
+    group: str = "root"
+    on_change: OnChange = OnChange.RESTART
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """Names of the secrets that the text asks for."""
+        return frozenset(SECRET.findall(self.text))
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A systemd unit's wanted state."""
+
+    enabled: bool = True
+    active: bool = True
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A large folder that a script brings to a machine: an engine's environment, a model's weights.
+
+    The folder is complete when its `.agentfleet-complete` file holds `key`. A folder that is complete before we came (a
+    read-only bind of a lab node, an operator's own store) is used and never removed.
+    `uploads` maps a file name beside the script to a file of this repository that is sent along.
+    """
+
+    key: str
+    title: str
+    script: str
+    uploads: Mapping[str, str] = field(default_factory=dict)
+    timeout_s: int = 3600
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One HTTP request made on the machine itself; ready when it answers with `status`."""
+
+    url: str
+    body: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    status: int = 200
+    timeout_s: int = 30
+
+
+@dataclass(frozen=True)
+class Ready:
+    """When a service counts as ready: every probe in order, while `unit` stays alive, within `timeout_s`."""
+
+    unit: str
+    probes: tuple[Probe, ...]
+    timeout_s: int
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A number that the running program reports, held against the plan's.
+
+    `metric` and `label` name a sample of a Prometheus page, such as vllm:cache_config_info and kv_cache_size_tokens.
+    `tolerance` is the allowed share of `planned` in either direction; 0 asks for equality.
+    """
+
+    url: str
+    metric: str
+    label: str
+    planned: int
+    tolerance: float
+    unit_of_measure: str
+    advice: str
+
+
+@dataclass(frozen=True)
+class ServiceState:
+    """One program on one machine: everything that it needs there and nothing else.
+
+    `directories` belong to the service alone: a file in one that is not in `files` is drift and is removed.
+    `checks` are the program's own checkers, run after the files are in place and before a unit is touched.
+    `packages` are the distribution's; those that were not installed before are removed with the service.
+    """
+
+    name: str
+    packages: tuple[str, ...] = ()
+    files: Mapping[str, RenderedFile] = field(default_factory=dict)
+    directories: tuple[str, ...] = ()
+    artifacts: Mapping[str, Artifact] = field(default_factory=dict)
+    checks: tuple[tuple[str, ...], ...] = ()
+    units: Mapping[str, Unit] = field(default_factory=dict)
+    ready: Ready | None = None
+    gate: Gate | None = None
