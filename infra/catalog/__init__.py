@@ -1,0 +1,1 @@
+"""What is known of devices and models, as data files with their sources; adding one needs no code."""
