@@ -1,0 +1,105 @@
+"""`python3 -m tools.setup [all|dev|lab]`: makes this computer ready, and says so at once when it already is."""
+
+from __future__ import annotations
+
+import sys
+
+if sys.version_info < (3, 11):  # before any import that an older Python cannot read
+    sys.exit(
+        "agentfleet needs Python 3.11 or newer, and this is "
+        f"{sys.version_info.major}.{sys.version_info.minor}.\n"
+        "What to do: install python3.11 and run `make PYTHON=python3.11 ...`"
+    )
+
+import argparse
+import fcntl
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from provisioning.places import cache_dir
+from tools.setup.commands import Commands
+from tools.setup.console import Console
+from tools.setup.errors import SetupError
+from tools.setup.release import this_release
+from tools.setup.step import Places, Step
+from tools.setup.steps import PARTS, steps_for
+from tools.setup.system import check_disk, check_root_is_possible
+
+INTERRUPTED = 130
+FAILED = 3
+
+
+def main() -> int:
+    """Runs the steps that are not done; 0 when all are, 3 with a sentence when one fails, 130 on Ctrl-C."""
+    parser = argparse.ArgumentParser(prog="tools.setup", description=__doc__)
+    parser.add_argument("part", nargs="?", default="all", choices=PARTS)
+    part = parser.parse_args().part
+    os.umask(0o022)  # services of the lab run under users of their own and read the cache
+    try:
+        return _make_ready(part, Console())
+    except SetupError as error:
+        print(f"\nset-up: {error}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        print("\nset-up: interrupted; the same command goes on where it stopped.", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _make_ready(part: str, console: Console) -> int:
+    started_s = time.monotonic()
+    places = Places(repo=Path(__file__).resolve().parents[2], cache=cache_dir())
+    steps = steps_for(part, places, this_release())
+    if not _open(steps):
+        console.say(f"set-up: everything is ready ({time.monotonic() - started_s:.1f} s)")
+        return 0
+    with _lock(places.cache, console) as held:
+        commands = Commands(console, places.cache / "logs", held)
+        to_do = _open(steps)  # again: the set-up that was waited for may have done them
+        check_root_is_possible()
+        check_disk(places.cache, sum(step.needs_bytes for step in to_do))
+        for number, step in enumerate(to_do, 1):
+            _run(step, f"[{number}/{len(to_do)}] {step.name}", commands)
+    console.say(f"set-up: ready after {time.monotonic() - started_s:.0f} s; the next time takes less than one")
+    return 0
+
+
+def _open(steps: Sequence[Step]) -> list[Step]:
+    return [step for step in steps if not step.is_done()]
+
+
+def _run(step: Step, title: str, commands: Commands) -> None:
+    commands.log_to(step.name.replace(" ", "-"))
+    try:
+        with commands.console.timed(title, step.why):
+            step.run(commands)
+    except SetupError as error:
+        sentence = f"the step '{step.name}' failed. {error.sentence}"
+        raise SetupError(sentence, evidence=error.evidence, advice=error.advice) from error
+    except OSError as error:
+        raise SetupError(f"the step '{step.name}' failed: {error}.", advice="mend it and run the same again") from error
+
+
+@contextmanager
+def _lock(cache: Path, console: Console) -> Iterator[int]:
+    """Lets one set-up work at a time; a second one says so and waits. Yields the lock's file descriptor."""
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "setup.lock").open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            owner = file.read().strip() or "unknown"
+            console.say(f"set-up: another one is at work here, process {owner} or what it started; waiting for it")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        file.truncate()
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield file.fileno()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
