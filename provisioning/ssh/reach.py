@@ -1,0 +1,185 @@
+"""From an address to an encrypted link with the right machine: name, TCP, SSH handshake, host key."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import queue
+import random
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import paramiko
+
+from provisioning.errors import HostError, Unreachable
+from provisioning.ssh.address import Address
+from provisioning.ssh.hostkey import HostKey, changed_key_sentence, in_preferred_order
+
+RESOLVE_S = 8.0
+CONNECT_S = 8.0
+GREETING_S = 8.0
+HANDSHAKE_S = 10.0
+DEAD_LINK_MS = 20_000
+"""Sent data that stays unacknowledged this long ends the link (tcp(7)); without it Linux takes 15 minutes."""
+KEEPALIVE_S = 10
+"""Something is sent at least this often, so that a dead link is noticed after 10 + 20 s at the latest."""
+_TURNED_AWAY = (0.3, 0.8, 1.5)
+"""Seconds before the next try when sshd drops a login at random because many come at once (MaxStartups)."""
+
+
+def connect(address: Address, pinned: HostKey | None) -> tuple[paramiko.Transport, HostKey]:
+    """An encrypted link to the machine that holds `pinned` (or to any, when None), and the key it showed.
+
+    Nothing secret has been sent yet. Raises Unreachable when no SSH server answers, HostError when a wrong one
+    does.
+    """
+    for pause_s in (*_TURNED_AWAY, None):
+        sock = _tcp(address)
+        try:
+            _greeting(sock, address)
+            return _handshake(sock, address, pinned)
+        except _TurnedAwayError as error:
+            sock.close()
+            if pause_s is None:
+                raise Unreachable(address.label, _TURNED_AWAY_SENTENCE.format(port=address.port)) from error
+            time.sleep(pause_s * random.uniform(0.5, 1.5))  # noqa: S311 - spreads callers, guards nothing
+    raise AssertionError("the last try either returns or raises")
+
+
+class _TurnedAwayError(Exception):
+    """The server closed the connection before saying who it is."""
+
+
+_TURNED_AWAY_SENTENCE = (
+    "port {port} takes connections and closes them at once; the server may be still starting, be flooded with "
+    "logins (MaxStartups in sshd_config) or have blocked this computer (fail2ban)"
+)
+
+
+_Endpoint = tuple[
+    socket.AddressFamily, socket.SocketKind, int, str, tuple[str, int] | tuple[str, int, int, int]
+]
+
+
+def _tcp(address: Address) -> socket.socket:
+    """A TCP connection to the first of the name's addresses that takes one."""
+    failure = OSError("the name has no address")
+    give_up = time.monotonic() + CONNECT_S
+    for family, kind, protocol, _, where in _resolve(address):
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.settimeout(max(0.1, give_up - time.monotonic()))
+            sock.connect(where)
+        except OSError as error:
+            sock.close()
+            failure = error
+        else:
+            _notice_dead_links(sock)
+            return sock
+    raise Unreachable(address.label, _unreachable_sentence(failure, address.port)) from failure
+
+
+def _resolve(address: Address) -> list[_Endpoint]:
+    """getaddrinfo with a limit: the resolver's own, with several name servers, can pass a minute."""
+    answers: queue.SimpleQueue[object] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            answers.put(socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM))
+        except (OSError, UnicodeError) as error:
+            answers.put(error)
+
+    threading.Thread(target=ask, name=f"resolve {address.host}", daemon=True).start()
+    try:
+        answer = answers.get(timeout=RESOLVE_S)
+    except queue.Empty:
+        answer = TimeoutError(f"no answer within {RESOLVE_S:g} s")
+    if isinstance(answer, list):
+        return answer
+    reason = getattr(answer, "strerror", None) or answer
+    raise Unreachable(
+        address.label, f"its name does not resolve ({reason}); check the spelling, or give an IP address"
+    )
+
+
+def _notice_dead_links(sock: socket.socket) -> None:
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_LINK_MS)
+
+
+def _unreachable_sentence(error: OSError, port: int) -> str:
+    if isinstance(error, TimeoutError):
+        return (
+            f"no answer on port {port} within {CONNECT_S:g} s; "
+            "check that it runs, its address, and the firewalls between"
+        )
+    if error.errno == errno.ECONNREFUSED:
+        return f"port {port} is closed: the machine is up, but no SSH server listens there; check the port and sshd"
+    if error.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN):
+        return f"no way to it from here ({error.strerror}); check that it runs, its address, and the network between"
+    return f"cannot connect to port {port} ({error.strerror or error}); check its address and the network between"
+
+
+def _greeting(sock: socket.socket, address: Address) -> None:
+    """Waits for the server's first words and leaves them in place for the handshake.
+
+    paramiko tells the ways of being turned away apart in prose only, so they are told apart here.
+    """
+    sock.settimeout(GREETING_S)
+    try:
+        words = sock.recv(255, socket.MSG_PEEK)
+    except TimeoutError as error:
+        raise Unreachable(
+            address.label,
+            f"port {address.port} takes connections, but no SSH server says hello within {GREETING_S:g} s; "
+            "the machine may hang or be still starting, or another program listens there",
+        ) from error
+    except OSError as error:
+        raise _TurnedAwayError from error
+    if not words or words.startswith((b"Exceeded MaxStartups", b"Not allowed at this time")):
+        raise _TurnedAwayError
+    if b"SSH"[: len(words)] not in words:
+        said = "".join(c if c.isprintable() else " " for c in words.decode(errors="replace"))[:60].strip()
+        sentence = f'port {address.port} does not speak SSH (it says "{said}"); check the port'
+        raise HostError(address.label, sentence)
+
+
+def _handshake(
+    sock: socket.socket, address: Address, pinned: HostKey | None
+) -> tuple[paramiko.Transport, HostKey]:
+    transport = paramiko.Transport(sock)
+    transport.banner_timeout = transport.handshake_timeout = HANDSHAKE_S
+    options = transport.get_security_options()
+    options.key_types = in_preferred_order(options.key_types, pinned)
+    with closed_on_failure(transport):
+        try:
+            transport.start_client(timeout=HANDSHAKE_S)
+            shown = transport.get_remote_server_key()
+        except paramiko.ssh_exception.IncompatiblePeer as error:
+            sentence = f"its SSH server and this program share no algorithm ({error}); update the server"
+            raise HostError(address.label, sentence) from error
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            sentence = (
+                f"its SSH server broke off the handshake, or did not finish it within {HANDSHAKE_S:g} s; "
+                "it may be overloaded or going down: look at its console"
+            )
+            raise Unreachable(address.label, sentence) from error
+        seen = HostKey(shown.get_name(), shown.asbytes())
+        if pinned is not None and seen != pinned:
+            keyscan = f"ssh-keyscan -p {address.port} {address.host}"
+            raise HostError(address.label, changed_key_sentence(pinned, seen, keyscan))
+    transport.set_keepalive(KEEPALIVE_S)
+    return transport, seen
+
+
+@contextlib.contextmanager
+def closed_on_failure(transport: paramiko.Transport) -> Iterator[None]:
+    """Ends the link, and with it its thread, when the block raises."""
+    try:
+        yield
+    except BaseException:
+        transport.close()
+        raise
