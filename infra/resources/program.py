@@ -1,0 +1,54 @@
+"""From a stack's settings to its resources and outputs: what the Pulumi program at the root runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pulumi
+
+from infra.plan import make_plan
+from infra.plan.summary import summarise
+from infra.render import render
+from infra.resources.fleet import Fleet
+from infra.spec import load
+
+
+def deploy(root: Path, stack: str, config: pulumi.Config) -> Fleet:
+    """Declare the fleet of `stack` and export its outputs.
+
+    Settings: `spec`, the spec's path from the root (stacks/<stack>.fleet.yaml by default); the secret `apiKey`; and a
+    secret for every password name in the spec. Raises FleetError.
+    """
+    path = root / (config.get("spec") or f"stacks/{stack}.fleet.yaml")
+    plan = make_plan(load(path), path.parent)
+    services = render(plan)
+    secret_names = {
+        s
+        for node in services.values()
+        for state in node.values()
+        for f in state.files.values()
+        for s in f.secrets
+    }
+    fleet = Fleet(
+        plan.name,
+        stack=stack,
+        plan=plan,
+        services=services,
+        secrets={name: config.require_secret(_setting(name)) for name in sorted(secret_names)},
+        passwords={
+            node.password_config: config.require_secret(node.password_config)
+            for node in plan.nodes
+            if node.password_config
+        },
+    )
+    pulumi.export("endpoint", fleet.endpoint)
+    pulumi.export("plan", summarise(plan))
+    pulumi.export("gate", fleet.gate)
+    pulumi.export("cost_per_hour", fleet.cost_per_hour)
+    return fleet
+
+
+def _setting(secret: str) -> str:
+    """`api_key` in a rendered file is the setting `apiKey` of the stack, as Pulumi spells its settings."""
+    first, *rest = secret.split("_")
+    return first + "".join(word.capitalize() for word in rest)

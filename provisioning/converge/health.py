@@ -1,0 +1,105 @@
+"""Waiting until a service is ready, and the gate: does the running program report what the plan promised?"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Mapping
+
+from provisioning.converge.machine import Machine
+from provisioning.converge.secrets import fill
+from provisioning.converge.units import last_lines
+from provisioning.errors import GateError, Interrupted, UnitError
+from provisioning.ssh import Connection
+from provisioning.state import Gate, Probe, Ready
+
+POLL_S = 0.5
+
+
+def wait_until_ready(machine: Machine, ready: Ready, secrets: Mapping[str, str]) -> None:
+    """Return when every probe answers.
+
+    Raises UnitError with the unit's own last lines when it dies or the time is over, and Interrupted when the operator
+    stops the run.
+    """
+    shell, unit, started_at = machine.shell, ready.unit, time.monotonic()
+    invocation = _watch(shell, unit)[0]
+    pending = list(ready.probes)
+    while pending:
+        answer = _ask(shell, pending[0], secrets)
+        if answer is None:
+            pending.pop(0)
+            continue
+        waited_s = time.monotonic() - started_at
+        now, state, line = _watch(shell, unit)
+        if now != invocation or not state.startswith(("active", "reloading")):
+            reason = f"stopped after {waited_s:.0f} s ({state})"
+            raise UnitError(machine.host, unit, reason, last_lines(shell, unit, invocation))
+        if waited_s > ready.timeout_s:
+            reason = f"is not ready after {ready.timeout_s} s: {pending[0].url} {answer}"
+            raise UnitError(machine.host, unit, reason, last_lines(shell, unit, invocation))
+        if machine.stopped():
+            raise Interrupted(machine.host, f"waiting for {unit}")
+        machine.progress(f"{waited_s:.0f} s: {line[:120] or 'starting'}")
+        time.sleep(POLL_S)
+
+
+def pass_gate(machine: Machine, gate: Gate) -> int:
+    """The measured number, when it is within the gate's tolerance of the planned one. Raises GateError otherwise."""
+    page = machine.shell.run(["curl", "-sS", "--fail", "--max-time", "30", "--", gate.url]).stdout
+    measured = read_sample_label(page, gate.metric, gate.label)
+    if measured is None:
+        message = f"{gate.url} shows no {gate.metric} with a label {gate.label}"
+        raise GateError(machine.host, message, gate.advice)
+    if abs(measured - gate.planned) > gate.tolerance * gate.planned:
+        off = 100 * (measured - gate.planned) / gate.planned
+        message = (
+            f"the plan promised {gate.planned:,} {gate.unit_of_measure}, the engine reports {measured:,} "
+            f"({off:+.1f} %, allowed {100 * gate.tolerance:g} %)"
+        )
+        raise GateError(machine.host, message, gate.advice)
+    return measured
+
+
+def read_sample_label(page: str, metric: str, label: str) -> int | None:
+    """The whole number in `label` of the first sample of `metric` on a Prometheus page."""
+    for line in page.splitlines():
+        if line.startswith(metric + "{"):
+            found = re.search(rf'[{{,]{re.escape(label)}="([0-9]+(?:\.[0-9]+)?)"', line)
+            if found:
+                return int(float(found[1]))
+    return None
+
+
+def _ask(shell: Connection, probe: Probe, secrets: Mapping[str, str]) -> str | None:
+    """None when the probe is answered as wanted, else what happened instead."""
+    settings = [f"url = {json.dumps(probe.url)}", f"max-time = {probe.timeout_s}"]
+    settings += [f"header = {json.dumps(fill(f'{k}: {v}', secrets))}" for k, v in probe.headers.items()]
+    if probe.body:
+        settings += ['header = "Content-Type: application/json"', f"data = {json.dumps(probe.body)}"]
+    # The settings go in by standard input: a header may hold a secret, and arguments can be read by everybody.
+    words = ["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "-K", "-"]
+    result = shell.run(
+        words, stdin="\n".join(settings).encode(), timeout_s=probe.timeout_s + 15.0, check=False
+    )
+    if result.stdout.strip() == str(probe.status):
+        return None
+    if result.exit_code:
+        return f"does not answer ({result.stderr.strip().splitlines()[-1] if result.stderr.strip() else 'curl failed'})"
+    return f"answers {result.stdout.strip()}, not {probe.status}"
+
+
+def _watch(shell: Connection, unit: str) -> tuple[str, str, str]:
+    """The unit's present run, its state and the last line it printed."""
+    answer = shell.script(_WATCH, unit, timeout_s=30).stdout.splitlines()
+    invocation, active, sub, *line = [*answer, "", "", ""][:4]
+    return invocation, f"{active} ({sub})", line[0] if line else ""
+
+
+_WATCH = """# looking at a unit
+systemctl show --value -p InvocationID -- "$1"
+systemctl show --value -p ActiveState -- "$1"
+systemctl show --value -p SubState -- "$1"
+journalctl --quiet --no-pager --output=cat --lines=1 --unit="$1" 2>/dev/null || :
+"""

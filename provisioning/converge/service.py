@@ -1,0 +1,194 @@
+"""One service on one machine: converge to the wanted state, read it back, remove it. Twice changes nothing.
+
+The order never varies: read, compare, write the record, packages, artifacts, files, the program's own checker, units,
+ready, gate. When a step after the record fails, the old files are put back and the old version runs again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from provisioning.converge import artifacts, files, health, packages, units
+from provisioning.converge.actual import Actual, read_actual
+from provisioning.converge.changes import Changes, find_changes, restart_digest
+from provisioning.converge.machine import Machine
+from provisioning.converge.record import (
+    Record,
+    ServiceRecord,
+    Started,
+    inherit,
+    load_records,
+    owner_of,
+    save_record,
+    used_artifacts,
+)
+from provisioning.converge.version import Version
+from provisioning.errors import HostError, Interrupted, ProvisioningError, RolledBack, Unfinished
+from provisioning.state import ServiceState
+
+
+def converge(machine: Machine, wanted: Version, previous: Version | None = None) -> int | None:
+    """Bring the machine to `wanted`; the measured number of its gate, if it has one.
+
+    `previous` is what to go back to when the new version does not come up. Raises RolledBack when that was tried,
+    Unfinished when the machine was changed and holds the new version, and any other error when nothing was changed.
+    """
+    with machine.lock:
+        before = read(machine, wanted.state)
+        changes = _prepare(machine, wanted, before)
+    try:
+        with machine.lock:
+            _act(machine, wanted, changes)
+        return _prove(machine, wanted)
+    except (HostError, Interrupted) as error:
+        raise Unfinished(error) from error
+    except ProvisioningError as error:
+        if previous is None:
+            raise Unfinished(error) from error
+        raise RolledBack(error, _go_back(machine, wanted, previous, before, changes)) from error
+
+
+def read(machine: Machine, expected: ServiceState) -> Actual:
+    """What stands on the machine now, in the terms of `expected`."""
+    own, _ = load_records(machine.shell, machine.stack)
+    return read_actual(machine.shell, expected, own.service(expected.name).units)
+
+
+def remove(machine: Machine, name: str) -> None:
+    """Take a service away by its record: units, files, folders, artifacts and packages that it brought."""
+    with machine.lock:
+        own, others = load_records(machine.shell, machine.stack)
+        service = own.service(name)
+        units.retire(machine.shell, service.units)
+        files.withdraw(machine.shell, service.files)
+        units.forget(machine.shell, service.units)
+        own = own.with_service(name, None)
+        in_use = used_artifacts((own, *others))
+        for path, brought in service.artifacts.items():
+            if brought and path not in in_use:
+                artifacts.remove(machine.shell, path)
+        own = packages.release(machine.shell, own, others)
+        files.remove_folders(machine.shell, service.folders)
+        save_record(machine.shell, own)
+
+
+def remove_all(machine: Machine) -> None:
+    """Take away every service that the stack's record names, whether Pulumi's state knows it or not."""
+    own, _ = load_records(machine.shell, machine.stack)
+    for name in own.services:
+        remove(machine, name)
+
+
+def _prepare(machine: Machine, wanted: Version, before: Actual) -> Changes:
+    """Decide, and write down what is about to be brought, before anything is."""
+    expected = wanted.state
+    own, others = load_records(machine.shell, machine.stack)
+    everybody = (own, *others)
+    for path in expected.files:
+        if owner := owner_of(path, everybody, machine.stack, expected.name):
+            raise HostError(machine.host, f"{path} belongs to {owner}: two services cannot have one file")
+    known = own.service(expected.name)
+    changes = find_changes(expected, before, known, wanted.secrets)
+    updated = inherit(own, others, expected.packages)
+    missing = [p for p in changes.packages if not any(p in item.wanted for item in updated.installs)]
+    if missing:
+        machine.progress(f"packages: {' '.join(missing)}")
+        install = packages.preview_install(machine.shell, missing)
+        updated = replace(updated, installs=(*updated.installs, install))
+    service = _planned_record(machine, expected, known, changes, everybody)
+    updated = updated.with_service(expected.name, service)
+    if updated != own:
+        save_record(machine.shell, updated)
+    return changes
+
+
+def _planned_record(
+    machine: Machine,
+    expected: ServiceState,
+    known: ServiceRecord,
+    changes: Changes,
+    everybody: tuple[Record, ...],
+) -> ServiceRecord:
+    """What the service will have on the machine. Folders and artifacts that somebody brought are its own too: the
+    last user cleans up."""
+    services = [service for record in everybody for service in record.services.values()]
+    brought = {path for service in services for path, ours in service.artifacts.items() if ours}
+    places = [*expected.files, *(f"{folder}/x" for folder in expected.directories), *expected.artifacts]
+    parents = {parent for place in places for parent in files.parents(place)}
+    ours = {folder for service in services for folder in service.folders} & parents
+    return replace(
+        known,
+        packages=tuple(sorted({*known.packages, *expected.packages})),
+        files=files.backups(machine.shell, f"{everybody[0].folder}/backup", expected.files, known.files),
+        folders=tuple(sorted({*known.folders, *ours, *files.missing_folders(machine.shell, parents)})),
+        units=tuple(sorted({*known.units, *expected.units})),
+        artifacts={
+            **known.artifacts,
+            **{path: path in brought or path in changes.artifacts for path in expected.artifacts},
+        },
+    )
+
+
+def _act(machine: Machine, wanted: Version, changes: Changes) -> None:
+    expected, shell = wanted.state, machine.shell
+    if changes.packages:
+        packages.install(shell, changes.packages)
+    for path in changes.artifacts:
+        artifacts.bring(machine, path, expected.artifacts[path], wanted.secrets)
+    if changes.touches_files or changes.attributes or changes.drop_units:
+        own, _ = load_records(shell, machine.stack)
+        units.retire(shell, changes.drop_units)
+        files.write(shell, wanted, changes, own.service(expected.name).files)
+    if changes.touches_files:
+        units.daemon_reload(shell)
+        for check in expected.checks:
+            shell.run(check, timeout_s=60)
+    if changes.start or changes.restart:
+        machine.progress(f"starting {' '.join((*changes.start, *changes.restart))}")
+    units.apply(shell, changes)
+    if changes:
+        _note_result(machine, wanted)
+
+
+def _note_result(machine: Machine, wanted: Version) -> None:
+    """Remember what each unit runs with now, and forget what an earlier version had and this one has not."""
+    own, _ = load_records(machine.shell, machine.stack)
+    known, expected = own.service(wanted.state.name), wanted.state
+    digest = restart_digest(expected, wanted.secrets)
+    runs = units.invocations(machine.shell, [name for name, unit in expected.units.items() if unit.active])
+    service = replace(
+        known,
+        packages=expected.packages,
+        files={path: kept for path, kept in known.files.items() if path in expected.files},
+        units=tuple(sorted(expected.units)),
+        started={name: Started(digest, invocation) for name, invocation in runs.items()},
+    )
+    if service != known:
+        save_record(machine.shell, own.with_service(expected.name, service))
+
+
+def _prove(machine: Machine, wanted: Version) -> int | None:
+    expected = wanted.state
+    if expected.ready:
+        health.wait_until_ready(machine, expected.ready, wanted.secrets)
+    return health.pass_gate(machine, expected.gate) if expected.gate else None
+
+
+def _go_back(machine: Machine, wanted: Version, previous: Version, before: Actual, changes: Changes) -> str:
+    """Put the old files back and let the old units run again; how that went, as a clause for the error."""
+    machine.progress(f"{wanted.state.name} did not come up: going back")
+    running = [name for name, unit in before.units.items() if unit.active]
+    touched = tuple(name for name in running if name in (*changes.restart, *changes.drop_units))
+    try:
+        with machine.lock:
+            new_units = [name for name in wanted.state.units if name not in previous.state.units]
+            units.retire(machine.shell, new_units)
+            files.put_back(machine.shell, before, changes)
+            units.daemon_reload(machine.shell)
+            units.apply(machine.shell, Changes(restart=touched))
+            _note_result(machine, previous)
+        if touched:
+            _prove(machine, Version(replace(previous.state, gate=None), previous.secrets))
+    except ProvisioningError as error:
+        return f"going back to the previous version failed too: {error}"
+    return "the previous version is running again" if touched else "the previous files are back"

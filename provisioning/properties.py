@@ -1,0 +1,58 @@
+"""Wanted states as Pulumi properties and back: the shape that a preview shows and the state file keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from provisioning.state import Artifact, Gate, OnChange, Probe, Ready, RenderedFile, ServiceState, Unit
+
+
+def service_to_properties(service: ServiceState) -> dict[str, Any]:
+    """Plain dicts and lists; what is not set is left out, so that a later field changes no stack that lacks it."""
+    properties = {
+        **asdict(service),
+        "files": {path: file_to_properties(file) for path, file in sorted(service.files.items())},
+        "packages": list(service.packages),
+        "directories": list(service.directories),
+        "checks": [list(check) for check in service.checks],
+    }
+    if service.ready:
+        properties["ready"] = {**asdict(service.ready), "probes": [asdict(p) for p in service.ready.probes]}
+    return {key: value for key, value in properties.items() if value is not None}
+
+
+def file_to_properties(file: RenderedFile) -> dict[str, str]:
+    """One file; its text shows as a text diff in a preview."""
+    return {
+        "text": file.text,
+        "mode": file.mode,
+        "owner": file.owner,
+        "group": file.group,
+        "on_change": file.on_change.value,
+    }
+
+
+def service_from_properties(properties: Mapping[str, Any]) -> ServiceState:
+    """The inverse of `service_to_properties`; keys of the resource that are not the service's are passed over."""
+    ready, gate = properties.get("ready"), properties.get("gate")
+    return ServiceState(
+        name=properties["name"],
+        packages=tuple(properties["packages"]),
+        files={path: _file(item) for path, item in properties["files"].items()},
+        directories=tuple(properties["directories"]),
+        artifacts={path: Artifact(**item) for path, item in properties["artifacts"].items()},
+        checks=tuple(tuple(check) for check in properties["checks"]),
+        units={name: Unit(**item) for name, item in properties["units"].items()},
+        ready=_ready(ready) if ready else None,
+        gate=Gate(**{**gate, "tolerance": float(gate["tolerance"])}) if gate else None,
+    )
+
+
+def _file(item: Mapping[str, str]) -> RenderedFile:
+    return RenderedFile(**{**item, "on_change": OnChange(item["on_change"])})  # type: ignore[arg-type]
+
+
+def _ready(item: Mapping[str, Any]) -> Ready:
+    return Ready(item["unit"], tuple(Probe(**probe) for probe in item["probes"]), item["timeout_s"])

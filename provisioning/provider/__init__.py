@@ -1,0 +1,1 @@
+"""The `fleet` Pulumi provider: a long-lived process that the engine starts and speaks gRPC with."""
