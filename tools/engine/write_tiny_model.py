@@ -1,8 +1,8 @@
-"""Writes a tiny, randomly initialised Llama with a tokenizer and a chat template; run by the engine's own Python.
+"""Writes a tiny, random Llama with a tokenizer and a chat template; run by the engine's own Python.
 
     python write_tiny_model.py CONFIG_JSON TARGET_FOLDER
 
-The architecture is CONFIG_JSON, unchanged. The words that come out mean nothing; the engine that says them is real.
+The architecture is CONFIG_JSON, unchanged. Its answers mean nothing; the engine that gives them is real.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np  # type: ignore[import-not-found, unused-ignore]  # installed beside the engine only
-from safetensors.numpy import save_file  # type: ignore[import-not-found, unused-ignore]
+import torch  # type: ignore[import-not-found, unused-ignore]  # installed beside the engine only
+from safetensors.torch import save_file  # type: ignore[import-not-found, unused-ignore]
 from tokenizers import (  # type: ignore[import-not-found, unused-ignore]
     Tokenizer,
     decoders,
@@ -28,6 +28,7 @@ from tokenizers import (  # type: ignore[import-not-found, unused-ignore]
 
 SEED = 20261122
 INITIAL_DEVIATION = 0.05
+WORDS = 6000
 SENTENCES = 4000
 SPECIAL_TOKENS = ("<pad>", "<s>", "<|im_start|>", "<|im_end|>")
 """In the order of their ids; the configuration names them by id."""
@@ -38,13 +39,30 @@ CHAT_TEMPLATE = (
     "{% else %}{% for part in message['content'] %}{{ part['text'] }}{% endfor %}{% endif %}"
     "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-ONSETS = "b c d f g h j k l m n p r s t v w z br ch cl dr fl gr pl pr sh sl st th tr".split()
-VOWELS = "a e i o u ai ea ee oo ou".split()
-CODAS = "n r s t l m d k p nd nt st ck ng ll".split()
-COMMON_WORDS = (
-    "the of and to in is you that it he was for on are as with his they at be this have from or one had by word but "
-    "not what all were we when your can said there use an each which she do how their if will up other about out many"
-).split()
+ONSETS = (
+    "b",
+    "c",
+    "d",
+    "f",
+    "g",
+    "h",
+    "l",
+    "m",
+    "n",
+    "p",
+    "r",
+    "s",
+    "t",
+    "v",
+    "br",
+    "ch",
+    "dr",
+    "fl",
+    "st",
+    "th",
+)
+VOWELS = ("a", "e", "i", "o", "u", "ai", "ee", "oo", "ou")
+CODAS = ("n", "r", "s", "t", "l", "m", "d", "k", "nd", "nt", "st", "ng", "", "", "", "")
 
 
 def main(config_file: Path, target: Path) -> None:
@@ -69,28 +87,32 @@ def main(config_file: Path, target: Path) -> None:
     _write(target / "generation_config.json", ids)
     save_file(_weights(config), str(target / "model.safetensors"), metadata={"format": "pt"})
     for file in target.iterdir():
-        file.chmod(0o644)  # the writer of safetensors makes 0600 files, and the engine runs as a user of its own
+        file.chmod(0o644)  # safetensors writes 0600, and the engine runs as a user of its own
 
 
 def _weights(config: dict[str, Any]) -> dict[str, Any]:
     """Every tensor of a Llama of this shape, by the name that the checkpoint format gives it."""
-    generator = np.random.default_rng(SEED)
+    generator = torch.Generator().manual_seed(SEED)
+    dtype = getattr(torch, config["torch_dtype"])
     hidden, inner, vocabulary = config["hidden_size"], config["intermediate_size"], config["vocab_size"]
     query = config["num_attention_heads"] * config["head_dim"]
     key_value = config["num_key_value_heads"] * config["head_dim"]
 
     def matrix(rows: int, columns: int) -> Any:
-        return (generator.standard_normal((rows, columns)) * INITIAL_DEVIATION).astype(np.float32)
+        return (torch.randn(rows, columns, generator=generator) * INITIAL_DEVIATION).to(dtype)
+
+    def ones() -> Any:
+        return torch.ones(hidden, dtype=dtype)
 
     tensors = {
         "model.embed_tokens.weight": matrix(vocabulary, hidden),
         "lm_head.weight": matrix(vocabulary, hidden),
-        "model.norm.weight": np.ones(hidden, dtype=np.float32),
+        "model.norm.weight": ones(),
     }
     for layer in range(config["num_hidden_layers"]):
         prefix = f"model.layers.{layer}"
         for norm in ("input_layernorm", "post_attention_layernorm"):
-            tensors[f"{prefix}.{norm}.weight"] = np.ones(hidden, dtype=np.float32)
+            tensors[f"{prefix}.{norm}.weight"] = ones()
         tensors[f"{prefix}.self_attn.q_proj.weight"] = matrix(query, hidden)
         tensors[f"{prefix}.self_attn.k_proj.weight"] = matrix(key_value, hidden)
         tensors[f"{prefix}.self_attn.v_proj.weight"] = matrix(key_value, hidden)
@@ -119,14 +141,14 @@ def _tokenizer(vocabulary: int) -> Any:
 
 def _sentences() -> Iterator[str]:
     dice = random.Random(SEED)  # noqa: S311  # the same sentences every time, not secrets
-    made_up = ["".join(_syllable(dice) for _ in range(dice.randint(1, 3))) for _ in range(6000)]
-    words = made_up + COMMON_WORDS * 40
+    words = ["".join(_syllable(dice) for _ in range(dice.randint(1, 3))) for _ in range(WORDS)]
     for _ in range(SENTENCES):
-        yield " ".join(dice.choice(words) for _ in range(dice.randint(6, 20))).capitalize() + dice.choice(".?!,\n")
+        sentence = " ".join(dice.choices(words, k=dice.randint(6, 20)))
+        yield sentence.capitalize() + dice.choice(".?!,\n")
 
 
 def _syllable(dice: random.Random) -> str:
-    return dice.choice(ONSETS) + dice.choice(VOWELS) + dice.choice([*CODAS, "", "", ""])
+    return dice.choice(ONSETS) + dice.choice(VOWELS) + dice.choice(CODAS)
 
 
 def _write(file: Path, value: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-if sys.version_info < (3, 11):  # before any import that an older Python cannot read
+if sys.version_info < (3, 11):  # noqa: UP036  # the sentence for those who have an older one
     sys.exit(
         "agentfleet needs Python 3.11 or newer, and this is "
         f"{sys.version_info.major}.{sys.version_info.minor}.\n"
@@ -62,7 +62,9 @@ def _make_ready(part: str, console: Console) -> int:
         check_disk(places.cache, sum(step.needs_bytes for step in to_do))
         for number, step in enumerate(to_do, 1):
             _run(step, f"[{number}/{len(to_do)}] {step.name}", commands)
-    console.say(f"set-up: ready after {time.monotonic() - started_s:.0f} s; the next time takes less than one")
+    console.say(
+        f"set-up: ready after {time.monotonic() - started_s:.0f} s; the next time takes less than one"
+    )
     return 0
 
 
@@ -79,7 +81,9 @@ def _run(step: Step, title: str, commands: Commands) -> None:
         sentence = f"the step '{step.name}' failed. {error.sentence}"
         raise SetupError(sentence, evidence=error.evidence, advice=error.advice) from error
     except OSError as error:
-        raise SetupError(f"the step '{step.name}' failed: {error}.", advice="mend it and run the same again") from error
+        raise SetupError(
+            f"the step '{step.name}' failed: {error}.", advice="mend it and run the same again"
+        ) from error
 
 
 @contextmanager
@@ -92,7 +96,9 @@ def _lock(cache: Path, console: Console) -> Iterator[int]:
         except BlockingIOError:
             file.seek(0)
             owner = file.read().strip() or "unknown"
-            console.say(f"set-up: another one is at work here, process {owner} or what it started; waiting for it")
+            console.say(
+                f"set-up: another one is at work here, process {owner} or what it started; waiting for it"
+            )
             fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(0)
         file.truncate()

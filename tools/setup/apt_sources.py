@@ -10,7 +10,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-OWN_COMPONENTS = frozenset({"main", "universe", "restricted", "multiverse", "contrib", "non-free", "non-free-firmware"})
+OWN_COMPONENTS = frozenset(
+    {"main", "universe", "restricted", "multiverse", "contrib", "non-free", "non-free-firmware"}
+)
 OWN_KEYRINGS = ("debian-archive", "ubuntu-archive")
 POCKETS = ("", "-updates", "-security")
 

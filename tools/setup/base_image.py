@@ -33,7 +33,10 @@ KEPT_APT_OPTIONS = re.compile(
 
 @dataclass(frozen=True)
 class BaseImage:
-    """Makes `<cache>/images/<codename>-<key>`, a root file system without host keys, from the computer's own archives."""
+    """Makes `<cache>/images/<codename>-<key>`, a root file system without host keys.
+
+    It comes from the archives that this computer itself is installed from.
+    """
 
     places: Places
     release: Release
@@ -43,9 +46,11 @@ class BaseImage:
     needs_bytes = 1 << 30
 
     def is_done(self) -> bool:
+        """The image of today's key is complete and current."""
         return points_to(self.places.cache, "base-image", self.home)
 
     def run(self, commands: Commands) -> None:
+        """Builds the image, as root."""
         confirm_sudo(commands)
         check_namespaces(commands)
         if not self.home.is_dir():
@@ -68,7 +73,8 @@ class BaseImage:
         self.home.parent.mkdir(parents=True, exist_ok=True)
         commands.run_privileged(["rm", "-rf", "--one-file-system", "--", str(partial)])
         commands.run_privileged(
-            self._words(partial), advice="see whether `apt-get update` works here; the image comes from the same archives"
+            self._words(partial),
+            advice="see whether `apt-get update` works here; the image comes from the same archives",
         )
         partial.rename(self.home)
 
@@ -77,7 +83,15 @@ class BaseImage:
         options += [f"--customize-hook={hook}" for hook in HOOKS]
         include = f"--include={','.join(self._packages)}"
         archives = [str(archive) for archive in self._archives]
-        return ["mmdebstrap", "--variant=minbase", include, *options, self.release.codename, str(target), *archives]
+        return [
+            "mmdebstrap",
+            "--variant=minbase",
+            include,
+            *options,
+            self.release.codename,
+            str(target),
+            *archives,
+        ]
 
     @property
     def _packages(self) -> list[str]:

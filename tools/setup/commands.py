@@ -82,14 +82,21 @@ class Commands:
                 pass_fds=(self._held,) if inherit_lock else (),
             )
         except OSError as error:
-            raise SetupError(f"`{words[0]}` could not be started: {error.strerror}.", advice=advice) from error
+            raise SetupError(
+                f"`{words[0]}` could not be started: {error.strerror}.", advice=advice
+            ) from error
         output = self._follow(process, words)
         if process.returncode != 0:
             raise self._failure(words, process.returncode, output, advice)
         return output
 
     def run_privileged(
-        self, words: Sequence[str], *, env: Mapping[str, str] | None = None, advice: str = "", inherit_lock: bool = True
+        self,
+        words: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        advice: str = "",
+        inherit_lock: bool = True,
     ) -> str:
         """Runs a command as root, directly or through sudo, and names it first."""
         self.console.say(f"    as root: {shlex.join(words)}")
@@ -134,7 +141,9 @@ class Commands:
         return SetupError(
             f"`{shlex.join(words)}` failed with exit code {code}; the whole output is in {self._log}.",
             evidence=evidence,
-            advice=NETWORK_ADVICE if unreachable else advice or "mend what the lines above name and run it again",
+            advice=NETWORK_ADVICE
+            if unreachable
+            else advice or "mend what the lines above name and run it again",
         )
 
 

@@ -36,10 +36,16 @@ class Engine:
     needs_bytes = 9 << 30
 
     def is_done(self) -> bool:
+        """The engine of today's key is complete, by its own marker too, and current."""
         marker = self.home / COMPLETE
-        return points_to(self.places.cache, "engine", self.home) and marker.is_file() and marker.read_text() == self._key
+        return (
+            points_to(self.places.cache, "engine", self.home)
+            and marker.is_file()
+            and marker.read_text() == self._key
+        )
 
     def run(self, commands: Commands) -> None:
+        """Installs, compiles and marks the engine."""
         if not (self.home / COMPLETE).is_file():
             with built_beside(self.home) as partial:
                 self._build(commands, partial)
@@ -73,7 +79,9 @@ class Engine:
 
     @cached_property
     def _key(self) -> str:
-        return key_of(["engine", platform.machine(), self.release.codename, str(self._base_python)], [self._lock])
+        return key_of(
+            ["engine", platform.machine(), self.release.codename, str(self._base_python)], [self._lock]
+        )
 
     def _build(self, commands: Commands, target: Path) -> None:
         self.uv.create(commands, target, self._base_python, ["--relocatable"])
@@ -87,5 +95,7 @@ class Engine:
         packages = next((target / "lib").glob("python3.*")) / "site-packages"
         metadata = packages / f"vllm-{self.version}+cpu.dist-info"
         metadata.mkdir()
-        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: vllm\nVersion: {self.version}+cpu\n")
+        (metadata / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: vllm\nVersion: {self.version}+cpu\n"
+        )
         (metadata / "RECORD").touch()

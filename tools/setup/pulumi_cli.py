@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import re
 import shutil
 import subprocess
 import urllib.error
@@ -15,6 +14,7 @@ from pathlib import Path
 from tools.setup.cache import built_beside, key_of, point, points_to
 from tools.setup.commands import Commands
 from tools.setup.errors import SetupError
+from tools.setup.go_modules import find_go, numbers, pinned
 from tools.setup.python_env import Uv
 from tools.setup.step import Places
 
@@ -42,9 +42,11 @@ class PulumiCli:
     needs_bytes = 4 << 30  # module cache 1.3 GiB and build cache 1.4 GiB, measured
 
     def is_done(self) -> bool:
+        """There is a CLI of the pinned version in the cache, or a good one on PATH."""
         return points_to(self.places.cache, "pulumi", self.home) or self._own_is_enough()
 
     def run(self, commands: Commands) -> None:
+        """Installs or builds the CLI."""
         if not self.home.is_dir():
             with built_beside(self.home) as partial:
                 if not self._install_official(commands, partial):
@@ -60,15 +62,20 @@ class PulumiCli:
     @cached_property
     def version(self) -> str:
         """The pinned version without its `v`, read from the module file."""
-        return _pinned(self._cli / "go.mod", CLI_MODULE).removeprefix("v")
+        return pinned(self._cli / "go.mod", CLI_MODULE).removeprefix("v")
+
+    @property
+    def _pins(self) -> Path:
+        return self.places.repo / "tools" / "pulumi"
 
     @property
     def _cli(self) -> Path:
-        return self.places.repo / "tools" / "pulumi" / "cli"
+        return self._pins / "cli"
 
     @property
     def _language(self) -> Path:
-        return self.places.repo / "tools" / "pulumi" / "language"
+        """A module of its own: the language host is older, and its versions must not mix with the CLI's."""
+        return self._pins / "language"
 
     @cached_property
     def _key(self) -> str:
@@ -86,10 +93,12 @@ class PulumiCli:
     def _install_official(self, commands: Commands, target: Path) -> bool:
         """Runs Pulumi's installer for the pinned version; False if it does not answer at once or does not work."""
         try:
-            with urllib.request.urlopen(INSTALLER_URL, timeout=INSTALLER_TIMEOUT_S) as answer:  # noqa: S310  # https
+            with urllib.request.urlopen(INSTALLER_URL, timeout=INSTALLER_TIMEOUT_S) as answer:
                 script = answer.read()
         except (urllib.error.URLError, OSError):
-            commands.console.say("    the official installer does not answer: building from Go modules instead")
+            commands.console.say(
+                "    the official installer does not answer: building from Go modules instead"
+            )
             return False
         target.mkdir()
         installer = target / "install.sh"
@@ -102,57 +111,17 @@ class PulumiCli:
             commands.console.say(f"    {error.sentence} Building from Go modules instead.")
             return False
         installer.unlink()
-        return numbers(found) == numbers(self.version) and (target / "bin" / "pulumi-language-python").exists()
+        return (
+            numbers(found) == numbers(self.version) and (target / "bin" / "pulumi-language-python").exists()
+        )
 
     def _build(self, commands: Commands, target: Path) -> None:
-        go = self._go(commands)
+        go = find_go(commands, self.uv, [self._cli, self._language], self._pins / "go.lock")
         stamp = f"-s -w -X {SDK_MODULE}/go/common/version.Version=v{self.version}"
-        self._go_build(commands, go, self._cli, f"{CLI_MODULE}/cmd/pulumi", target / "pulumi", stamp)
-        self._go_build(
-            commands, go, self._language, LANGUAGE_PACKAGE, target / "pulumi-language-python", "-s -w"
-        )
-        listed = commands.run(
-            [go, "list", "-m", "-f", "{{.Dir}}", SDK_MODULE], cwd=self._cli, env=self._go_env
-        )
-        sdk = Path(listed.strip().splitlines()[-1])
+        go.build(self._cli, f"{CLI_MODULE}/cmd/pulumi", target / "pulumi", flags=stamp)
+        go.build(self._language, LANGUAGE_PACKAGE, target / "pulumi-language-python", flags="-s -w")
+        sdk = go.folder_of(self._cli, SDK_MODULE)
         for file in SDK_FILES:
             copy = target / Path(file).name
             shutil.copyfile(sdk / file, copy)
             copy.chmod(0o755)
-
-    def _go_build(
-        self, commands: Commands, go: str, module: Path, package: str, output: Path, flags: str
-    ) -> None:
-        commands.run(
-            ["nice", go, "build", "-trimpath", "-ldflags", flags, "-o", str(output), package],
-            cwd=module,
-            env=self._go_env,
-            advice="see whether the Go module proxy serves the pinned versions (tools/pulumi), or install Pulumi by hand",
-        )
-
-    @property
-    def _go_env(self) -> dict[str, str]:
-        """The committed go.mod and go.sum decide alone, and no other toolchain is downloaded."""
-        return {"GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly -buildvcs=false", "GOWORK": "off"}
-
-    def _go(self, commands: Commands) -> str:
-        """Go from PATH if it is new enough for both modules, else the pinned toolchain from the Python index."""
-        least = max(numbers(_pinned(folder / "go.mod", "go")) for folder in (self._cli, self._language))
-        own = shutil.which("go")
-        if own and numbers(commands.run([own, "env", "GOVERSION"], env={"GOTOOLCHAIN": "local"})) >= least:
-            return own
-        return str(self.uv.tool(commands, "go", self.places.repo / "tools" / "pulumi" / "go.lock") / "go")
-
-
-def numbers(text: str) -> tuple[int, ...]:
-    """The first dotted version in a text as numbers, `(3, 259, 0)`; empty, and so smaller than any, without one."""
-    found = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", text)
-    return tuple(int(part or 0) for part in found.groups()) if found else ()
-
-
-def _pinned(module_file: Path, name: str) -> str:
-    """The version after `name` in a go.mod."""
-    found = re.search(rf"^\s*{re.escape(name)} (v?[\d.]+)", module_file.read_text(), re.MULTILINE)
-    if found is None:
-        raise SetupError(f"{module_file} does not pin {name}.", advice="restore the file from version control")
-    return found.group(1)

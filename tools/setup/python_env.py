@@ -29,11 +29,15 @@ class Uv:
     needs_bytes = 200 << 20
 
     def is_done(self) -> bool:
+        """The pinned uv is in the cache."""
         return self.path.exists()
 
     def run(self, commands: Commands) -> None:
+        """Installs uv with pip into an environment of its own."""
         with built_beside(self._home) as partial:
-            advice = "install the package python3-venv, or run the set-up with a Python that has the module venv"
+            advice = (
+                "install the package python3-venv, or run the set-up with a Python that has the module venv"
+            )
             commands.run([sys.executable, "-m", "venv", str(partial)], advice=advice)
             pip = [str(partial / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check"]
             commands.run([*pip, "--require-hashes", "--no-deps", "-r", str(self._lock)])
@@ -45,7 +49,16 @@ class Uv:
 
     def install(self, commands: Commands, python: Path, lock: Path, options: Sequence[str] = ()) -> None:
         """Makes the environment of `python` hold exactly what `lock` says, every file checked against its hash."""
-        words = [str(self.path), "pip", "sync", "--require-hashes", *options, "--python", str(python), str(lock)]
+        words = [
+            str(self.path),
+            "pip",
+            "sync",
+            "--require-hashes",
+            *options,
+            "--python",
+            str(python),
+            str(lock),
+        ]
         commands.run(words, env=self.environment)
 
     def tool(self, commands: Commands, name: str, lock: Path) -> Path:
@@ -59,7 +72,15 @@ class Uv:
 
     def create(self, commands: Commands, target: Path, python: Path, options: Sequence[str] = ()) -> None:
         """Makes an empty virtual environment."""
-        words = [str(self.path), "venv", "--no-python-downloads", *options, "--python", str(python), str(target)]
+        words = [
+            str(self.path),
+            "venv",
+            "--no-python-downloads",
+            *options,
+            "--python",
+            str(python),
+            str(target),
+        ]
         commands.run(words, env=self.environment)
 
     @property
@@ -104,11 +125,15 @@ class ProjectEnvironment:
     needs_bytes = 1 << 30
 
     def is_done(self) -> bool:
+        """The stamp holds today's key, and there is a Python to run."""
         return self._python.exists() and self._stamp.exists() and self._stamp.read_text() == self._key
 
     def run(self, commands: Commands) -> None:
+        """Brings `.venv` to the lock, then the project into it."""
         if not self._is_sound():
-            self.uv.create(commands, self._home, Path(sys.executable), ["--allow-existing", "--prompt", "agentfleet"])
+            self.uv.create(
+                commands, self._home, Path(sys.executable), ["--allow-existing", "--prompt", "agentfleet"]
+            )
         self._stamp.unlink(missing_ok=True)
         self.uv.install(commands, self._python, self.places.repo / "requirements.lock")
         build = ["--build-constraints", str(self.places.repo / "tools" / "setup" / "build.lock")]

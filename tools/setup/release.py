@@ -29,8 +29,9 @@ def parse_release(os_release: str) -> Release:
     release = Release(fields.get("ID", ""), fields.get("VERSION_CODENAME", ""), fields.get("VERSION_ID", ""))
     version = tuple(int(part) for part in re.findall(r"\d+", release.version))
     if not release.codename or version < OLDEST.get(release.distribution, (1 << 30,)):
+        found = fields.get("PRETTY_NAME", "neither")
         raise SetupError(
-            f"The set-up knows Debian 12 and Ubuntu 22.04 or newer, and this is {fields.get('PRETTY_NAME', 'neither')}.",
+            f"The set-up knows Debian 12, Ubuntu 22.04 and what is newer, and this is {found}.",
             advice="run it on one of them; nodes of another kind can still be reached by SSH from there",
         )
     return release
@@ -41,7 +42,9 @@ def this_release() -> Release:
     try:
         return parse_release(Path("/etc/os-release").read_text())
     except OSError as error:
-        raise SetupError(f"/etc/os-release cannot be read: {error.strerror}.", advice="run on Debian or Ubuntu") from error
+        raise SetupError(
+            f"/etc/os-release cannot be read: {error.strerror}.", advice="run on Debian or Ubuntu"
+        ) from error
 
 
 def distribution_python(release: Release, folder: Path = Path("/usr/bin")) -> Path:

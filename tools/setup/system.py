@@ -32,9 +32,11 @@ class SystemPackages:
     needs_bytes = 200 << 20
 
     def is_done(self) -> bool:
+        """Nothing is missing."""
         return not self._missing()
 
     def run(self, commands: Commands) -> None:
+        """Installs what is missing; mends a cut-off dpkg and stale lists once."""
         missing = self._missing()
         commands.console.say(f"    to be installed: {' '.join(missing)}")
         confirm_sudo(commands)
@@ -83,18 +85,22 @@ def confirm_sudo(commands: Commands) -> None:
         return
     commands.console.say("    sudo may ask for your password")
     if subprocess.run(["sudo", "--validate"], check=False).returncode != 0:
-        raise SetupError("sudo did not let this user become root.", advice="ask for the right to use sudo, or run as root")
+        raise SetupError(
+            "sudo did not let this user become root.", advice="ask for the right to use sudo, or run as root"
+        )
 
 
 def check_namespaces(commands: Commands) -> None:
     """Raises SetupError where the kernel or a container around us forbids what systemd-nspawn needs."""
     try:
-        commands.run(as_root(["unshare", "--mount", "--net", "--pid", "--uts", "--ipc", "--fork", "true"], {}))
+        commands.run(
+            as_root(["unshare", "--mount", "--net", "--pid", "--uts", "--ipc", "--fork", "true"], {})
+        )
     except SetupError as error:
         raise SetupError(
             "Lab nodes cannot run here: this machine does not let root make namespaces, so systemd-nspawn would fail.",
             evidence=error.evidence,
-            advice="use a whole or virtual machine (or a privileged container), or list machines of your own as SSH nodes",
+            advice="use a whole or a virtual machine, or list machines of your own as SSH nodes",
         ) from error
 
 

@@ -24,9 +24,11 @@ class TinyModel:
     needs_bytes = 50 << 20
 
     def is_done(self) -> bool:
+        """The model of today's key is complete and current."""
         return points_to(self.places.cache, "tiny-model", self.home)
 
     def run(self, commands: Commands) -> None:
+        """Writes the model folder."""
         if not self.home.is_dir():
             with built_beside(self.home) as partial:
                 commands.run([str(self.engine.python), str(self._generator), str(self._config), str(partial)])
