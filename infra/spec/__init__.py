@@ -1,0 +1,65 @@
+"""The fleet spec: what an operator writes, parsed into frozen values with all problems named at once.
+
+parse(text, file)   text to FleetSpec
+load(path)          file to FleetSpec
+schema()            the JSON Schema that editors complete from
+"""
+
+from __future__ import annotations
+
+from infra.spec.engine import Engine, GateSpec
+from infra.spec.files import load
+from infra.spec.fleet import FleetSpec
+from infra.spec.kinds import (
+    ContextStrategy,
+    Dtype,
+    GatewayKind,
+    GeneratedModel,
+    Hardening,
+    KvCacheDtype,
+    NodeSource,
+    QueueKind,
+    Role,
+    StateKind,
+    Topology,
+)
+from infra.spec.nodes import HostSpec, Lab, Nodes
+from infra.spec.parse import parse
+from infra.spec.rules.flags import OWNED_FLAGS
+from infra.spec.schema import schema, schema_text
+from infra.spec.services import Access, Gateway, Queue, StateStore
+from infra.spec.workload import ModelSpec, Pool, ToolCalls, Weights, Workload
+
+__all__ = [
+    "OWNED_FLAGS",
+    "Access",
+    "ContextStrategy",
+    "Dtype",
+    "Engine",
+    "FleetSpec",
+    "GateSpec",
+    "Gateway",
+    "GatewayKind",
+    "GeneratedModel",
+    "Hardening",
+    "HostSpec",
+    "KvCacheDtype",
+    "Lab",
+    "ModelSpec",
+    "NodeSource",
+    "Nodes",
+    "Pool",
+    "Queue",
+    "QueueKind",
+    "Role",
+    "StateKind",
+    "StateStore",
+    "ToolCalls",
+    "Topology",
+    "Weights",
+    "Workload",
+    "load",
+    "parse",
+    "schema",
+    "schema_text",
+]

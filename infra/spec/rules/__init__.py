@@ -1,0 +1,50 @@
+"""Rules that hold between the keys of a spec.
+
+Each rule is a small function from a spec to the faults it sees, and names the parts that it reads: so the rules whose
+parts are sound still speak when another part is not, and the operator gets all that is wrong at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Set
+
+from infra.spec.document import Fault
+from infra.spec.fleet import FleetSpec
+from infra.spec.rules import access, machines, models, pools, unbuilt
+from infra.spec.rules.flags import flags_belong_to_the_operator
+
+Rule = Callable[[FleetSpec], Iterator[Fault]]
+
+RULES: tuple[tuple[frozenset[str], Rule], ...] = tuple(
+    (frozenset(parts.split()), rule)
+    for parts, rule in (
+        ("models", models.weights_have_one_source),
+        ("models", models.hub_weights_are_pinned),
+        ("models nodes", models.generated_weights_stay_in_the_lab),
+        ("models", models.clients_can_tell_models_apart),
+        ("workload pools", pools.roles_fit_the_topology),
+        ("pools models", pools.pools_name_known_models),
+        ("pools nodes", pools.pools_name_known_nodes),
+        ("pools nodes", pools.replicas_fit_in_a_node),
+        ("pools nodes", pools.ports_do_not_collide),
+        ("nodes", machines.source_and_machines_agree),
+        ("nodes", machines.lab_network_is_private),
+        ("nodes", machines.hosts_are_distinct),
+        ("nodes", machines.one_way_to_log_in),
+        ("access nodes", access.rented_machines_name_their_clients),
+        ("access", access.the_internet_is_let_in_on_purpose),
+        ("engine", flags_belong_to_the_operator),
+        ("workload", unbuilt.workload_is_built),
+        ("gateway", unbuilt.gateway_is_built),
+        ("state", unbuilt.state_is_built),
+        ("queue", unbuilt.queue_is_built),
+    )
+)
+"""Every rule, with the top-level keys of the spec that it reads."""
+
+
+def broken_rules(spec: FleetSpec, sound: Set[str]) -> Iterator[Fault]:
+    """What the rules find in those parts of `spec` that are `sound`; other parts need not even be there."""
+    for parts, rule in RULES:
+        if parts <= sound:
+            yield from rule(spec)

@@ -1,0 +1,49 @@
+"""What a spec can name already and agentfleet cannot do yet: refused, never ignored.
+
+A stage that builds one of these deletes its rule here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from infra.spec.document import Fault
+from infra.spec.fleet import FleetSpec
+from infra.spec.kinds import ContextStrategy, GatewayKind, QueueKind, StateKind
+
+
+def workload_is_built(spec: FleetSpec) -> Iterator[Fault]:
+    """The plan counts context_tokens alone."""
+    workload = spec.workload
+    remedy = "remove it, and count its tokens in context_tokens"
+    if workload.tool_calls is not None:
+        yield Fault(("workload", "tool_calls"), f"is not built yet: {remedy}")
+    if workload.shared_prefix_tokens:
+        yield Fault(("workload", "shared_prefix_tokens"), f"is not built yet: {remedy}")
+    if workload.context_strategy is not ContextStrategy.CAP:
+        yield Fault(
+            ("workload", "context_strategy"),
+            f"{workload.context_strategy} is not built yet: write cap or remove the key",
+        )
+
+
+def gateway_is_built(spec: FleetSpec) -> Iterator[Fault]:
+    """No gateway yet: clients reach the replicas directly."""
+    if spec.gateway.kind is not GatewayKind.NONE:
+        yield _unbuilt("gateway", spec.gateway.kind)
+
+
+def state_is_built(spec: FleetSpec) -> Iterator[Fault]:
+    """No state store yet."""
+    if spec.state.kind is not StateKind.NONE:
+        yield _unbuilt("state", spec.state.kind)
+
+
+def queue_is_built(spec: FleetSpec) -> Iterator[Fault]:
+    """No queue yet."""
+    if spec.queue.kind is not QueueKind.NONE:
+        yield _unbuilt("queue", spec.queue.kind)
+
+
+def _unbuilt(part: str, kind: str) -> Fault:
+    return Fault((part, "kind"), f"{kind} is not built yet: write none or remove {part}")
