@@ -63,7 +63,9 @@ def _wait(machine: Machine, unit: str, work: str, artifact: Artifact) -> None:
 
 
 def _send(shell: Connection, work: str, artifact: Artifact, secrets: Mapping[str, str]) -> None:
-    shell.script('rm -rf -- "$1"; mkdir -p -m 0700 -- "$1"', work, timeout_s=60)
+    shell.script(
+        '# making a work folder\nrm -rf -- "$1"; mkdir -p -- "$1"; chmod 0700 -- "$1"', work, timeout_s=60
+    )
     for name, source in artifact.uploads.items():
         data = (REPOSITORY / source).read_bytes()
         shell.put(f"{work}/{name}", data, mode="0600", owner="root", group="root")

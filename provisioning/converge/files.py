@@ -37,11 +37,19 @@ def backups(shell: Connection, folder: str, paths: Iterable[str], known: Mapping
     return {**known, **{path: f"{folder}{path}" if path in existing else "" for path in new}}
 
 
+def keep_aside(shell: Connection, kept: Mapping[str, str]) -> None:
+    """Copy what stands at each path to where the record says that it is kept, before it is replaced."""
+    pairs = [word for path, place in kept.items() if place for word in (path, place)]
+    if pairs:
+        shell.script(_KEEP_ASIDE, *pairs, timeout_s=60)
+
+
 def write(shell: Connection, wanted: Version, changes: Changes, kept: Mapping[str, str]) -> None:
-    """Make the folders, keep aside what stood there before, then put, mend and remove."""
+    """Make the folders, then put, mend and remove."""
     expected = wanted.state
     made = sorted({parents(path)[-1] for path in changes.put} | {*expected.directories})
-    shell.script(_PREPARE, *made, "--", *_pairs(kept, changes.put), timeout_s=60)
+    if made:
+        shell.script('# making folders\nmkdir -p -- "$@"', *made, timeout_s=30)
     for path in changes.put:
         file = expected.files[path]
         text = fill(file.text, wanted.secrets).encode()
@@ -76,14 +84,8 @@ def remove_folders(shell: Connection, folders: Iterable[str]) -> None:
         shell.script('for d in "$@"; do rmdir -- "$d" 2>/dev/null || :; done', *innermost_first, timeout_s=60)
 
 
-def _pairs(kept: Mapping[str, str], paths: Iterable[str]) -> list[str]:
-    return [word for path in paths if kept.get(path) for word in (path, kept[path])]
-
-
 # A backup that is missing although the record names it was never made: what stands there is still the original.
-_PREPARE = """# keeping aside the files that stand there
-while [ "$1" != -- ]; do mkdir -p -- "$1"; shift; done
-shift
+_KEEP_ASIDE = """# keeping aside the files that stand there
 while [ $# -gt 0 ]; do
     if [ ! -e "$2" ] && { [ -e "$1" ] || [ -L "$1" ]; }; then
         mkdir -p -m 0700 -- "$(dirname -- "$2")"

@@ -6,6 +6,8 @@ import json
 import re
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from provisioning.converge.machine import Machine
 from provisioning.converge.secrets import fill
@@ -24,24 +26,28 @@ def wait_until_ready(machine: Machine, ready: Ready, secrets: Mapping[str, str])
     stops the run.
     """
     shell, unit, started_at = machine.shell, ready.unit, time.monotonic()
-    invocation = _watch(shell, unit)[0]
+    first = _watch(shell, ready)
     pending = list(ready.probes)
-    while pending:
-        answer = _ask(shell, pending[0], secrets)
-        if answer is None:
+    while True:
+        answer = _ask(shell, pending[0], secrets) if pending else None
+        now = _watch(shell, ready)
+        waited_s = time.monotonic() - started_at
+        if now.invocation != first.invocation or not now.state.startswith(("active", "reloading")):
+            reason = f"stopped after {waited_s:.0f} s ({now.state})"
+            raise UnitError(machine.host, unit, reason, last_lines(shell, unit, first.invocation))
+        # An answer counts only when the unit itself listens: another program may have taken the port before it.
+        if answer is None and now.listens:
+            if not pending:
+                return
             pending.pop(0)
             continue
-        waited_s = time.monotonic() - started_at
-        now, state, line = _watch(shell, unit)
-        if now != invocation or not state.startswith(("active", "reloading")):
-            reason = f"stopped after {waited_s:.0f} s ({state})"
-            raise UnitError(machine.host, unit, reason, last_lines(shell, unit, invocation))
         if waited_s > ready.timeout_s:
-            reason = f"is not ready after {ready.timeout_s} s: {pending[0].url} {answer}"
-            raise UnitError(machine.host, unit, reason, last_lines(shell, unit, invocation))
+            problem = answer or "is answered by another program"
+            reason = f"is not ready after {ready.timeout_s} s: {ready.probes[-len(pending)].url} {problem}"
+            raise UnitError(machine.host, unit, reason, last_lines(shell, unit, first.invocation))
         if machine.stopped():
             raise Interrupted(machine.host, f"waiting for {unit}")
-        machine.progress(f"{waited_s:.0f} s: {line[:120] or 'starting'}")
+        machine.progress(f"{waited_s:.0f} s: {now.last_line[:120] or 'starting'}")
         time.sleep(POLL_S)
 
 
@@ -90,16 +96,32 @@ def _ask(shell: Connection, probe: Probe, secrets: Mapping[str, str]) -> str | N
     return f"answers {result.stdout.strip()}, not {probe.status}"
 
 
-def _watch(shell: Connection, unit: str) -> tuple[str, str, str]:
-    """The unit's present run, its state and the last line it printed."""
-    answer = shell.script(_WATCH, unit, timeout_s=30).stdout.splitlines()
-    invocation, active, sub, *line = [*answer, "", "", ""][:4]
-    return invocation, f"{active} ({sub})", line[0] if line else ""
+@dataclass(frozen=True)
+class _Look:
+    """A unit at one moment; `listens` on the probed port, by a process of its own."""
+
+    invocation: str
+    state: str
+    listens: bool
+    last_line: str
+
+
+def _watch(shell: Connection, ready: Ready) -> _Look:
+    port = str(urlsplit(ready.probes[0].url).port or 80) if ready.probes else ""
+    answer = shell.script(_WATCH, ready.unit, port, timeout_s=30).stdout.splitlines()
+    invocation, active, sub, listens, last_line = [*answer, "", "", "", "", ""][:5]
+    return _Look(invocation, f"{active} ({sub})", listens == "listens", last_line)
 
 
 _WATCH = """# looking at a unit
 systemctl show --value -p InvocationID -- "$1"
 systemctl show --value -p ActiveState -- "$1"
 systemctl show --value -p SubState -- "$1"
+listens=no
+[ -n "$2" ] || listens=listens
+for pid in $(ss -Hltnp "sport = :$2" | grep -o 'pid=[0-9]*' | cut -d= -f2 | sort -u); do
+    ! grep -qsF "/$1" "/proc/$pid/cgroup" || listens=listens
+done
+echo "$listens"
 journalctl --quiet --no-pager --output=cat --lines=1 --unit="$1" 2>/dev/null || :
 """

@@ -14,7 +14,8 @@ from dataclasses import asdict, dataclass, field, replace
 from provisioning.errors import ProvisioningError
 from provisioning.ssh import Connection
 
-ROOT = "/var/lib/agentfleet"
+ROOT = "/var/lib/agentfleet/.records"
+"""Readable by root alone. Beside it, below /var/lib/agentfleet, the services have their own state."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def save_record(shell: Connection, record: Record) -> None:
     if not record.services and not record.installs:
         shell.script(_DROP, record.folder, ROOT, timeout_s=30)
         return
-    shell.script('mkdir -p -m 0700 -- "$1"', record.folder, timeout_s=30)
+    shell.script(_MAKE, record.folder, ROOT, timeout_s=30)
     data = (json.dumps(asdict(record), separators=(",", ":"), sort_keys=True) + "\n").encode()
     shell.put(f"{record.folder}/record.json", data, mode="0600", owner="root", group="root")
 
@@ -142,5 +143,15 @@ def parse_record(text: str) -> Record:
         raise ProvisioningError(message) from error
 
 
-_LOAD = 'for record in "$1"/*/record.json; do [ ! -f "$record" ] || { cat -- "$record"; echo; }; done'
-_DROP = 'rm -rf -- "$1/record.json" "$1/backup"; rmdir -- "$1" "$2" 2>/dev/null || :'
+_LOAD = """# reading the record
+for record in "$1"/*/record.json; do
+    [ ! -f "$record" ] || { cat -- "$record"; echo; }
+done
+"""
+_MAKE = '# making room for the record\nmkdir -p -- "$1"; chmod 0700 -- "$2"'
+_DROP = """# removing the record
+rm -rf -- "$1/record.json" "$1/backup"
+for folder in "$1" "$2" "$(dirname -- "$2")"; do
+    [ ! -d "$folder" ] || rmdir -- "$folder" 2>/dev/null || break
+done
+"""

@@ -99,6 +99,7 @@ def _prepare(machine: Machine, wanted: Version, before: Actual) -> Changes:
     updated = updated.with_service(expected.name, service)
     if updated != own:
         save_record(machine.shell, updated)
+    files.keep_aside(machine.shell, {path: service.files[path] for path in expected.files})
     return changes
 
 

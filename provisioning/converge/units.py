@@ -61,9 +61,18 @@ def _systemctl(shell: Connection, verb: str, units: Sequence[str], *, check: boo
 
 
 _RETIRE = """# stopping units
+drop_empty() {
+    (cd "$1" && rmdir -p -- "$2" 2>/dev/null) || :
+    (cd "$1/private" 2>/dev/null && rmdir -p -- "$2" 2>/dev/null) || :
+}
 for unit in "$@"; do
     systemctl disable --now --quiet -- "$unit" 2>/dev/null || systemctl stop -- "$unit" 2>/dev/null || :
+    folders=$(systemctl show --value -p StateDirectory -- "$unit")
+    caches=$(systemctl show --value -p CacheDirectory -- "$unit")
     systemctl clean --what=state --what=cache --what=logs --what=runtime -- "$unit" 2>/dev/null || :
+    # systemd makes the folders above them too, and leaves them.
+    for folder in $folders; do drop_empty /var/lib "$(dirname "$folder")"; done
+    for folder in $caches; do drop_empty /var/cache "$(dirname "$folder")"; done
 done
 """
 
