@@ -7,6 +7,7 @@ from pathlib import Path
 import pulumi
 
 from infra.plan import make_plan
+from infra.plan.read_models import read_models
 from infra.plan.summary import summarise
 from infra.render import render
 from infra.resources.fleet import Fleet
@@ -20,7 +21,8 @@ def deploy(root: Path, stack: str, config: pulumi.Config) -> Fleet:
     secret for every password name in the spec. Raises FleetError.
     """
     path = root / (config.get("spec") or f"stacks/{stack}.fleet.yaml")
-    plan = make_plan(load(path), path.parent)
+    spec = load(path)
+    plan = make_plan(spec, read_models(spec, path.parent))
     services = render(plan)
     secret_names = {
         s

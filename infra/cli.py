@@ -1,0 +1,137 @@
+"""The `fleet` command: plan, render, check, schema and size. It reads files and prints; it reaches no machine.
+
+Exit codes: 0 done, 1 a check failed (it does not fit), 2 bad input, 3 anything else, 130 interrupted.
+Imports stand inside the commands, so that each pays for what it needs alone.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from infra.errors import FleetError, PlanError
+
+if TYPE_CHECKING:
+    from infra.plan import FleetPlan
+
+app = typer.Typer(
+    help="Plan, render and check a fleet of LLM agents; nothing here touches a machine.",
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+SpecPath = Annotated[
+    Path, typer.Argument(metavar="SPEC", help="The fleet's spec, such as stacks/stage1.fleet.yaml.")
+]
+
+
+class Format(StrEnum):
+    """How a command prints its answer."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+@app.command()
+def plan(
+    spec: SpecPath,
+    format_: Annotated[
+        Format, typer.Option("--format", help="Tables to read or JSON to script against.")
+    ] = Format.TABLE,
+) -> None:
+    """Print every decision: nodes, GPUs, replicas, memory, flags with a reason each, and what an hour costs."""
+    decided = _plan(spec)
+    if format_ is Format.JSON:
+        import json
+
+        print(json.dumps(decided.to_dict(), indent=2))
+        return
+    from rich.console import Console
+
+    from infra.tables import plan_tables
+
+    Console(soft_wrap=not sys.stdout.isatty()).print(plan_tables(decided))
+
+
+@app.command()
+def render(
+    spec: SpecPath,
+    out: Annotated[
+        Path, typer.Option("--out", help="A folder that is new, empty, or from an earlier render.")
+    ],
+) -> None:
+    """Write what would stand on each node, byte for byte, as OUT/<node>/<absolute path>."""
+    from infra.render import render as render_services
+    from infra.tree import write_tree
+
+    services = render_services(_plan(spec))
+    files = {
+        f"{node}{path}": (file.text, file.mode)
+        for node, states in services.items()
+        for state in states.values()
+        for path, file in state.files.items()
+    }
+    write_tree(out, files)
+    print(f"{len(files)} files of {len(services)} nodes in {out}")
+
+
+@app.command()
+def check(spec: SpecPath) -> None:
+    """Say whether a spec is sound, fits and renders; warnings are a failed check."""
+    from infra.render import render as render_services
+
+    decided = _plan(spec)
+    render_services(decided)
+    warnings = [note for note in decided.notes if note.severity == "warning"]
+    for note in warnings:
+        print(f"{note.path}: {note.text}", file=sys.stderr)
+    if warnings:
+        raise PlanError(f"{spec}: {len(warnings)} warnings")
+    sessions = sum(item.sessions for item in decided.demand)
+    print(f"{spec}: {sessions} sessions on {len(decided.replicas)} replicas fit")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of a spec, for editors."""
+    from infra.spec import schema_text
+
+    print(schema_text(), end="")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and answer its exit code; every failure is one sentence on stderr."""
+    try:
+        return app(args=arguments, prog_name="fleet", standalone_mode=False) or 0
+    except FleetError as error:
+        return _say(str(error), error.exit_code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if hasattr(error, "format_message"):
+            return _say(f"fleet: {error.format_message()} (fleet --help)", 2)
+        if os.environ.get("FLEET_DEBUG"):
+            raise
+        return _say(f"fleet: unexpected {type(error).__name__}: {error}; FLEET_DEBUG=1 shows where", 3)
+
+
+def _plan(path: Path) -> FleetPlan:
+    from infra.plan import make_plan
+    from infra.plan.read_models import read_models
+    from infra.spec import load
+
+    spec = load(path)
+    return make_plan(spec, read_models(spec, path.parent))
+
+
+def _say(sentence: str, exit_code: int) -> int:
+    print(sentence, file=sys.stderr)
+    return exit_code

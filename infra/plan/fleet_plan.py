@@ -1,0 +1,176 @@
+"""What a plan says: frozen values that print as JSON, each decision beside its reason."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from infra.memory import MemoryBudget
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something the operator should know; a warning is also something to decide. `path` is a place in the spec."""
+
+    severity: Literal["info", "warning"]
+    path: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One engine flag, environment variable or unit directive, and why it has this value.
+
+    `value` is empty for a flag that is a switch.
+    """
+
+    name: str
+    value: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Demand:
+    """Sessions of one pool that are alive at the same time, and the formula that gave them."""
+
+    pool: str
+    role: str
+    sessions: int
+    formula: str
+    context_tokens: int
+
+
+@dataclass(frozen=True)
+class LabPlan:
+    """The throw-away machine behind a lab node: its network, and folders of the cache that it sees read-only.
+
+    `gateway` is the address of this computer on the lab's network. `binds` maps a folder on the node to one below
+    the cache.
+    """
+
+    network: str
+    gateway: str
+    kv_cache_bytes: int
+    binds: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class NodePlan:
+    """One machine: how it is reached, what it offers and what an hour of it costs.
+
+    `price_per_hour` is that of the whole machine, in US dollars; None where nobody stated a price. `min_driver` is
+    the oldest branch of NVIDIA's driver that the engine starts on, 0 where no GPU is.
+    """
+
+    name: str
+    source: Literal["lab", "ssh"]
+    address: str
+    port: int
+    user: str
+    identity_file: str
+    host_key: str
+    password_config: str
+    device: str
+    device_count: int
+    min_driver: int
+    price_per_hour: float | None
+    price_source: str
+    lab: LabPlan | None
+
+
+@dataclass(frozen=True)
+class EnginePlan:
+    """The engine's own folder on a node. `lock` names a file beside the catalog, empty where the folder is given."""
+
+    distribution: str
+    version: str
+    folder: str
+    lock: str
+
+
+@dataclass(frozen=True)
+class WeightsPlan:
+    """A model's folder on a node and where its files come from: a hub's `repository` at `revision`, or given."""
+
+    folder: str
+    source: Literal["hub", "path", "generated"]
+    repository: str = ""
+    revision: str = ""
+
+
+@dataclass(frozen=True)
+class PoolPlan:
+    """Replicas of one model on like devices, sized for the pool's share of the sessions."""
+
+    name: str
+    role: str
+    model: str
+    device: str
+    sessions: int
+    context_tokens: int
+    replicas: int
+    tensor_parallel_size: int
+    slots_per_replica: int
+    slots: int
+    peak_sessions_per_replica: int
+    max_num_seqs: int
+    endpoints: tuple[str, ...]
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ReplicaPlan:
+    """One engine process: its place, its command line and environment, and the memory that they were chosen for.
+
+    `unit` names the systemd unit and its state and cache folders, `user` the user that systemd makes for it.
+    `base_url` is where the engine listens, without a trailing slash. `gate_tolerance` is a share of the planned KV
+    tokens, None where this engine version does not report them.
+    """
+
+    name: str
+    unit: str
+    user: str
+    pool: str
+    node: str
+    address: str
+    port: int
+    base_url: str
+    gpu_ids: tuple[int, ...]
+    model: str
+    served_name: str
+    engine: EnginePlan
+    weights: WeightsPlan
+    flags: tuple[Setting, ...]
+    environment: tuple[Setting, ...]
+    directives: tuple[Setting, ...]
+    memory: MemoryBudget
+    slots: int
+    shutdown_timeout_s: int
+    ready_timeout_s: int
+    gate_tolerance: float | None
+
+
+@dataclass(frozen=True)
+class FleetPlan:
+    """Every decision of one fleet. `cost_per_hour` counts whole machines, in US dollars; None if a price is missing."""
+
+    name: str
+    stage: int
+    demand: tuple[Demand, ...]
+    pools: tuple[PoolPlan, ...]
+    nodes: tuple[NodePlan, ...]
+    replicas: tuple[ReplicaPlan, ...]
+    clients: tuple[str, ...]
+    endpoint: str
+    cost_per_hour: float | None
+    notes: tuple[Note, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The plan as plain JSON values."""
+        return dataclasses.asdict(self)
+
+    def replicas_on(self, node: str) -> tuple[ReplicaPlan, ...]:
+        """Replicas placed on this node, in the order of the plan."""
+        return tuple(replica for replica in self.replicas if replica.node == node)

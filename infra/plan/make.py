@@ -1,0 +1,99 @@
+"""From a spec to a plan: demand, then shape and place of every pool, then one replica after another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from infra.catalog.models import Model
+from infra.plan.demand import plan_demand, stage_of
+from infra.plan.engine import plan_engine
+from infra.plan.fleet_plan import FleetPlan, NodePlan, PoolPlan, ReplicaPlan
+from infra.plan.limits import refuse_version
+from infra.plan.nodes import lab_binds, lab_network, plan_nodes
+from infra.plan.placement import Ledger
+from infra.plan.pools import Choice, choose
+from infra.plan.reasons import fleet_notes, pool_notes, pool_reasons
+from infra.plan.replicas import plan_replicas
+from infra.spec import FleetSpec
+
+_FRONT_ROLES = ("orchestrator", "agent", "stage", "worker")
+"""Which pool a client meets first: the fleet's endpoint is its first replica."""
+
+
+def make_plan(spec: FleetSpec, models: Mapping[str, Model]) -> FleetPlan:
+    """Every decision of a fleet; `models` holds the facts of each model of the spec under its key there.
+
+    Raises PlanError for a fleet that does not fit its machines, SizingError for what no engine or device can do.
+    """
+    refuse_version(spec.engine.version, spec.engine.shutdown_timeout_s)
+    engine = plan_engine(spec.engine.version, lab=spec.nodes.lab is not None)
+    nodes = plan_nodes(spec, lab_binds(spec, engine))
+    choices = _choose_all(spec, models, nodes)
+    by_name = {node.name: node for node in nodes}
+    replicas = [replica for choice in choices for replica in plan_replicas(spec, choice, engine, by_name)]
+    pools = [_pool_plan(spec, choice, replicas) for choice in choices]
+    front = min(pools, key=lambda pool: _FRONT_ROLES.index(pool.role))
+    notes = [note for choice in choices for note in pool_notes(choice, spec.pools[choice.demand.pool])]
+    return FleetPlan(
+        name=spec.name,
+        stage=stage_of(sum(choice.demand.sessions for choice in choices)),
+        demand=tuple(choice.demand for choice in choices),
+        pools=tuple(pools),
+        nodes=nodes,
+        replicas=tuple(replicas),
+        clients=_clients(spec),
+        endpoint=front.endpoints[0],
+        cost_per_hour=_cost_per_hour(nodes, replicas),
+        notes=(*notes, *fleet_notes(spec, nodes, replicas)),
+    )
+
+
+def _choose_all(spec: FleetSpec, models: Mapping[str, Model], nodes: Sequence[NodePlan]) -> list[Choice]:
+    """Every pool's choice, in the spec's order.
+
+    Pools whose nodes the operator named are placed first, since they cannot give way, then those that want the most
+    sessions.
+    """
+    ledger = Ledger(nodes)
+    demand = {item.pool: item for item in plan_demand(spec)}
+    order = sorted(spec.pools, key=lambda name: (spec.pools[name].nodes is None, -demand[name].sessions))
+    chosen = {
+        name: choose(spec, demand[name], models[spec.pools[name].model], nodes, ledger) for name in order
+    }
+    return [chosen[name] for name in spec.pools]
+
+
+def _pool_plan(spec: FleetSpec, choice: Choice, replicas: Sequence[ReplicaPlan]) -> PoolPlan:
+    shape, demand = choice.shape, choice.demand
+    pool = spec.pools[demand.pool]
+    return PoolPlan(
+        name=demand.pool,
+        role=demand.role,
+        model=pool.model,
+        device=shape.device.name,
+        sessions=demand.sessions,
+        context_tokens=demand.context_tokens,
+        replicas=shape.replicas,
+        tensor_parallel_size=shape.tensor_parallel_size,
+        slots_per_replica=shape.slots,
+        slots=shape.slots * shape.replicas,
+        peak_sessions_per_replica=shape.peak_sessions,
+        max_num_seqs=shape.max_num_seqs,
+        endpoints=tuple(f"{replica.base_url}/v1" for replica in replicas if replica.pool == demand.pool),
+        reasons=pool_reasons(choice, pool),
+    )
+
+
+def _clients(spec: FleetSpec) -> tuple[str, ...]:
+    """Networks that may reach the engines; a lab fleet that names none lets its own network in."""
+    if not spec.access.clients and spec.nodes.lab:
+        return (str(spec.nodes.lab.network or lab_network(spec.name)),)
+    return tuple(str(network) for network in spec.access.clients)
+
+
+def _cost_per_hour(nodes: Sequence[NodePlan], replicas: Sequence[ReplicaPlan]) -> float | None:
+    """Whole machines that carry a replica, in dollars; None while one of them has no price."""
+    used = {replica.node for replica in replicas}
+    prices = [node.price_per_hour for node in nodes if node.name in used]
+    known = [price for price in prices if price is not None]
+    return round(sum(known), 2) if len(known) == len(prices) else None

@@ -1,0 +1,95 @@
+"""The machines of a fleet as the plan sees them: lab nodes get addresses here, SSH hosts bring their own."""
+
+from __future__ import annotations
+
+import ipaddress
+import zlib
+
+from infra.catalog.devices import Device, Price, device_named
+from infra.plan.engine import MODELS_FOLDER, min_driver
+from infra.plan.fleet_plan import EnginePlan, LabPlan, NodePlan
+from infra.spec import FleetSpec
+from infra.spec.nodes import HostSpec, Lab
+
+LAB_DEVICE = "cpu-lab"
+_LAB_FIRST_HOST = 11
+_LAB_NETWORKS = ipaddress.IPv4Network("198.18.0.0/15")
+"""Reserved for benchmarks between networks (RFC 2544), so it collides with no network that carries traffic."""
+
+
+def plan_nodes(spec: FleetSpec, binds: dict[str, str]) -> tuple[NodePlan, ...]:
+    """Every node of the spec, in its order. `binds` are the folders that a lab node is given."""
+    if spec.nodes.lab is not None:
+        return _lab_nodes(spec, spec.nodes.lab, binds)
+    return tuple(_ssh_node(host, spec.engine.version) for host in spec.nodes.hosts)
+
+
+def lab_binds(spec: FleetSpec, engine: EnginePlan) -> dict[str, str]:
+    """Folders that a lab node sees read-only: path on the node to path below the cache, as the set-up left it."""
+    generated = {name for name, model in spec.models.items() if model.weights.generated}
+    return {
+        engine.folder: "ready/engine",
+        **{f"{MODELS_FOLDER}/{name}": "ready/tiny-model" for name in sorted(generated)},
+    }
+
+
+def lab_network(fleet: str) -> ipaddress.IPv4Network:
+    """The /24 of a fleet that names none: a number made from the fleet's name, so that two fleets seldom meet."""
+    networks = list(_LAB_NETWORKS.subnets(new_prefix=24))
+    return networks[zlib.crc32(fleet.encode()) % len(networks)]
+
+
+def _lab_nodes(spec: FleetSpec, lab: Lab, binds: dict[str, str]) -> tuple[NodePlan, ...]:
+    network = lab.network or lab_network(spec.name)
+    plan = LabPlan(str(network), str(network[1]), lab.kv_cache_memory_bytes, binds)
+    return tuple(
+        NodePlan(
+            name=name,
+            source="lab",
+            address=str(network[_LAB_FIRST_HOST + index]),
+            port=22,
+            user="root",
+            identity_file="",
+            host_key="",
+            password_config="",
+            device=LAB_DEVICE,
+            device_count=1,
+            min_driver=0,
+            price_per_hour=0.0,
+            price_source="a lab node runs on this computer",
+            lab=plan,
+        )
+        for index, name in enumerate(spec.nodes.names)
+    )
+
+
+def _ssh_node(host: HostSpec, version: str) -> NodePlan:
+    device = device_named(host.device)
+    price, source = _price(host.price_per_hour, device, host.devices)
+    return NodePlan(
+        name=host.name,
+        source="ssh",
+        address=host.address,
+        port=host.port,
+        user=host.user,
+        identity_file=host.identity_file or "",
+        host_key=host.host_key or "",
+        password_config=host.password_config or "",
+        device=device.name,
+        device_count=host.devices,
+        min_driver=min_driver(version) if device.kind == "gpu" else 0,
+        price_per_hour=price,
+        price_source=source,
+        lab=None,
+    )
+
+
+def _price(stated: float | None, device: Device, devices: int) -> tuple[float | None, str]:
+    """Dollars per hour of the whole machine: it is billed whole, whatever share of its GPUs works."""
+    if stated is not None:
+        return stated * devices, "stated in the spec"
+    match device.price:
+        case Price(usd_per_hour=rate, date=date, source=source):
+            return rate * devices, f"{source}, {date}" + (", spot" if device.price.spot else "")
+        case None:
+            return None, "no price known"

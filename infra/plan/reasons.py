@@ -1,0 +1,117 @@
+"""Why the plan chose what it chose, in sentences; and what a number that the operator fixed costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from infra.plan.fleet_plan import NodePlan, Note, ReplicaPlan
+from infra.plan.placement import Seat
+from infra.plan.pools import Choice
+from infra.plan.sizing import HEADROOM, MOST_SEQUENCES, slots_of
+from infra.spec import FleetSpec
+from infra.spec.workload import Pool
+
+
+def flag_reasons(choice: Choice, pool: Pool, seat: Seat) -> dict[str, str]:
+    """Reasons of the flags whose value the pool's plan decided."""
+    shape = choice.shape
+    return {
+        "port": "the pool's port"
+        if seat.port == pool.port
+        else f"the next free one from the pool's {pool.port} up",
+        "max_model_len": f"workload.context_tokens: {shape.slots} such sessions fit",
+        "max_num_seqs": _sequences_reason(choice, pool),
+        "tensor_parallel_size": f"GPUs per replica: {_split_reason(choice, pool)}",
+    }
+
+
+def pool_reasons(choice: Choice, pool: Pool) -> tuple[str, ...]:
+    """The pool's story: sessions, split, replicas, sequences."""
+    shape, demand = choice.shape, choice.demand
+    replicas = (
+        "fixed in the spec"
+        if pool.replicas
+        else f"{demand.sessions} sessions / {shape.slots} slots, rounded up"
+    )
+    return (
+        f"sessions: {demand.formula} = {demand.sessions}",
+        f"slots per replica {shape.slots}: {_slots_reason(choice)}",
+        f"tensor_parallel_size {shape.tensor_parallel_size}: {_split_reason(choice, pool)}",
+        f"replicas {shape.replicas}: {replicas}",
+        f"max_num_seqs {shape.max_num_seqs}: {_sequences_reason(choice, pool)}",
+    )
+
+
+def pool_notes(choice: Choice, pool: Pool) -> Iterator[Note]:
+    """What the operator should know about one pool."""
+    shape, demand, place = choice.shape, choice.demand, f"pools.{choice.demand.pool}"
+    if shape.slots < shape.peak_sessions:
+        waiting = demand.sessions - shape.slots * shape.replicas
+        text = f"{waiting} of {demand.sessions} sessions have no seat at full context: they wait, or are computed again"
+        yield Note("warning", f"{place}.{_too_low(shape.max_num_seqs, shape.slots, pool)}", text)
+    if choice.unfixed and shape.gpus > choice.unfixed.gpus and shape.device.kind == "gpu":
+        more = shape.gpus - choice.unfixed.gpus
+        text = f"the numbers fixed here take {more} more GPUs than the plan's own ({choice.unfixed.gpus})"
+        yield Note("info", place, text)
+    if shape.tensor_parallel_size > 1 and shape.device.link == "pcie":
+        text = f"{shape.device.name} has no NVLink: {shape.tensor_parallel_size} GPUs exchange every layer over PCIe"
+        yield Note("warning", f"{place}.tensor_parallel_size", text)
+    for text in shape.memory.notes:
+        yield Note("info", place, text)
+
+
+def fleet_notes(
+    spec: FleetSpec, nodes: Sequence[NodePlan], replicas: Sequence[ReplicaPlan]
+) -> Iterator[Note]:
+    """What the operator should know about the fleet as a whole."""
+    used = {replica.node for replica in replicas}
+    for node in nodes:
+        if node.name not in used:
+            yield Note("warning", f"nodes.{node.name}", "carries no replica, and is paid for all the same")
+        elif node.price_per_hour is None:
+            text = f"no price is known for {node.device}: give price_per_hour, or the fleet's cost stays open"
+            yield Note("info", f"nodes.{node.name}", text)
+    for name in spec.pools:
+        if sum(replica.pool == name for replica in replicas) > 1 and spec.gateway.kind == "none":
+            text = (
+                "several replicas and no gateway: clients must spread their sessions over them by themselves"
+            )
+            yield Note("warning", f"pools.{name}", text)
+    for key, model in spec.models.items():
+        if all(pool.model != key for pool in spec.pools.values()):
+            yield Note("warning", f"models.{key}", "no pool serves it")
+        if model.weights.hub and len(model.weights.revision or "") != _COMMIT_DIGITS:
+            text = "a branch or tag can move: give the commit, so that every node has the same weights"
+            yield Note("warning", f"models.{key}.weights.revision", text)
+
+
+_COMMIT_DIGITS = 40
+
+
+def _slots_reason(choice: Choice) -> str:
+    shape = choice.shape
+    room = f"{shape.memory.max_concurrency:.2f} full contexts of KV cache, of which vLLM keeps one block"
+    seats = slots_of(shape.memory)
+    return room if shape.slots == seats else f"{room}, so {seats}; max_num_seqs admits {shape.slots}"
+
+
+def _sequences_reason(choice: Choice, pool: Pool) -> str:
+    shape = choice.shape
+    if pool.max_num_seqs:
+        return f"fixed in the spec, for a peak of {shape.peak_sessions} sessions"
+    if shape.max_num_seqs == MOST_SEQUENCES:
+        return f"vLLM's largest default, for a peak of {shape.peak_sessions} sessions"
+    return f"{HEADROOM} x the peak of {shape.peak_sessions} sessions per replica"
+
+
+def _split_reason(choice: Choice, pool: Pool) -> str:
+    shape = choice.shape
+    if pool.tensor_parallel_size:
+        return "fixed in the spec"
+    return (
+        f"{shape.gpus} x {shape.device.name} in all, the fewest that seat {choice.demand.sessions} sessions"
+    )
+
+
+def _too_low(max_num_seqs: int, slots: int, pool: Pool) -> str:
+    return "max_num_seqs" if pool.max_num_seqs == slots == max_num_seqs else "replicas"

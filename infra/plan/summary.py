@@ -1,0 +1,60 @@
+"""A plan in few words: the stack's `plan` output, whose leaves a preview compares one by one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from infra.plan.fleet_plan import FleetPlan, ReplicaPlan
+
+_UNITS = (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10))
+
+
+def size_text(size_bytes: int) -> str:
+    """A size for people: 64.00 GiB, 3.50 MiB, 512 B."""
+    for unit, factor in _UNITS:
+        if abs(size_bytes) >= factor:
+            return f"{size_bytes / factor:.2f} {unit}"
+    return f"{size_bytes} B"
+
+
+def cost_text(dollars_per_hour: float | None) -> str:
+    """Dollars per hour for people; an unknown price stays unknown."""
+    return "unknown" if dollars_per_hour is None else f"${dollars_per_hour:.2f} per hour"
+
+
+def summarise(plan: FleetPlan) -> dict[str, Any]:
+    """Sessions, replicas, memory, flags and cost, without the reasons."""
+    return {
+        "stage": plan.stage,
+        "sessions": {item.pool: f"{item.formula} = {item.sessions}" for item in plan.demand},
+        "pools": {
+            pool.name: {
+                "model": pool.model,
+                "device": pool.device,
+                "replicas": pool.replicas,
+                "tensor_parallel_size": pool.tensor_parallel_size,
+                "context_tokens": pool.context_tokens,
+                "slots": f"{pool.slots} for {pool.sessions} sessions",
+            }
+            for pool in plan.pools
+        },
+        "replicas": {replica.name: _replica(replica) for replica in plan.replicas},
+        "cost": cost_text(plan.cost_per_hour),
+        "notes": [f"{note.path}: {note.text}" for note in plan.notes],
+    }
+
+
+def _replica(replica: ReplicaPlan) -> dict[str, Any]:
+    memory = replica.memory
+    return {
+        "node": replica.node,
+        "gpus": ", ".join(map(str, replica.gpu_ids)) or "none",
+        "memory_per_gpu": {
+            "weights": size_text(memory.weights_bytes),
+            "activation": size_text(memory.activation_bytes),
+            "other": size_text(memory.non_torch_bytes + memory.cuda_graph_bytes),
+            "kv_cache": f"{size_text(memory.kv_cache_bytes)}, {memory.kv_cache_tokens} tokens",
+        },
+        "slots": replica.slots,
+        "flags": {flag.name: flag.value or "on" for flag in replica.flags},
+    }

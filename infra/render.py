@@ -1,0 +1,241 @@
+"""From a plan to what should stand on each node: files byte for byte, units, probes and the gate.
+
+The templates hold layout alone: what they print was decided by the plan, and quoting is done here.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
+
+from infra.errors import RenderError
+from infra.plan.engine import lock_path
+from infra.plan.fleet_plan import EnginePlan, FleetPlan, NodePlan, ReplicaPlan, Setting
+from infra.plan.process import unit_name
+from provisioning.state import Artifact, Gate, OnChange, Probe, Ready, RenderedFile, ServiceState, Unit
+
+_ROOT = Path(__file__).parents[1]
+_UNITS = "/etc/systemd/system"
+_GPU_PACKAGES = (
+    "ca-certificates",
+    "curl",
+    "g++",
+    "gcc",
+    "libnuma1",
+    "nftables",
+    "python3-dev",
+    "python3-venv",
+)
+_LAB_PACKAGES = ("curl", "libnuma1", "nftables", "python3")
+"""Compilers and headers are for Triton and Inductor, which build kernels while the engine runs."""
+
+_STOP_GRACE_S = 30
+"""On top of the engine's own deadline, after which connections can hang (seen with vLLM 0.32.0)."""
+
+_AUTHORIZATION = {"Authorization": "Bearer ${secret:api_key}"}
+
+
+def render(plan: FleetPlan) -> dict[str, dict[str, ServiceState]]:
+    """Services by node and name, the firewall first: it stands before anything listens."""
+    return {
+        node.name: {"firewall": _firewall(plan, node)}
+        | {replica.name: _replica(plan, node, replica) for replica in plan.replicas_on(node.name)}
+        for node in plan.nodes
+        if plan.replicas_on(node.name)
+    }
+
+
+def _firewall(plan: FleetPlan, node: NodePlan) -> ServiceState:
+    folder, unit = f"/etc/agentfleet/{plan.name}/firewall", f"{unit_name(plan.name, 'firewall')}.service"
+    rules, table = f"{folder}/rules.nft", _table(plan)
+    ports = sorted(replica.port for replica in plan.replicas_on(node.name))
+    text = _text("firewall/rules.nft.j2", fleet=plan.name, table=table, ports=ports, clients=plan.clients)
+    return ServiceState(
+        name="firewall",
+        packages=("nftables",),
+        files={
+            rules: RenderedFile(text, on_change=OnChange.RELOAD),
+            f"{_UNITS}/{unit}": RenderedFile(
+                _text("firewall/firewall.service.j2", fleet=plan.name, table=table, rules=rules)
+            ),
+        },
+        directories=(folder,),
+        checks=(("/usr/sbin/nft", "-c", "-f", rules), ("systemd-analyze", "verify", f"{_UNITS}/{unit}")),
+        units={unit: Unit()},
+    )
+
+
+def _replica(plan: FleetPlan, node: NodePlan, replica: ReplicaPlan) -> ServiceState:
+    folder, unit = f"/etc/agentfleet/{plan.name}/{replica.name}", f"{replica.unit}.service"
+    return ServiceState(
+        name=replica.name,
+        packages=_LAB_PACKAGES if node.lab else _GPU_PACKAGES,
+        files={
+            f"{folder}/replica.env": RenderedFile(
+                _text("vllm/replica.env.j2", replica=replica, lines=_env_lines(replica))
+            ),
+            f"{folder}/secret.env": RenderedFile(_text("vllm/secret.env.j2"), mode="0600"),
+            f"{_UNITS}/{unit}": RenderedFile(_unit_text(plan, replica, folder)),
+        },
+        directories=(folder,),
+        artifacts=_artifacts(replica),
+        checks=(*_given_folders(replica), ("systemd-analyze", "verify", f"{_UNITS}/{unit}")),
+        units={unit: Unit()},
+        ready=Ready(unit, _probes(replica), replica.ready_timeout_s),
+        gate=_gate(replica),
+    )
+
+
+def _unit_text(plan: FleetPlan, replica: ReplicaPlan, folder: str) -> str:
+    return _text(
+        "vllm/replica.service.j2",
+        fleet=plan.name,
+        replica=replica,
+        folder=folder,
+        firewall_unit=f"{unit_name(plan.name, 'firewall')}.service",
+        firewall_table=_table(plan),
+        weights_folder=systemd_word(replica.weights.folder),
+        flags=[" ".join(systemd_word(word) for word in command_words(flag)) for flag in replica.flags],
+        # A crash loop must trip the limit although every try takes as long as a start may.
+        start_limit_interval_s=5 * replica.ready_timeout_s,
+        stop_timeout_s=replica.shutdown_timeout_s + _STOP_GRACE_S,
+    )
+
+
+def command_words(flag: Setting) -> tuple[str, ...]:
+    """A flag as words of the command line."""
+    return (flag.name, flag.value) if flag.value else (flag.name,)
+
+
+def command_line(replica: ReplicaPlan) -> tuple[str, ...]:
+    """The engine's whole command line, word by word."""
+    words = (word for flag in replica.flags for word in command_words(flag))
+    return (f"{replica.engine.folder}/bin/vllm", "serve", replica.weights.folder, *words)
+
+
+def systemd_word(word: str) -> str:
+    """One argument of ExecStart: systemd's own specifiers and variables are doubled, the rest is quoted at need."""
+    word = word.replace("%", "%%").replace("$", "$$")
+    if word and re.fullmatch(r"[^\s\"'\\;]+", word):
+        return word
+    return '"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _env_lines(replica: ReplicaPlan) -> list[str]:
+    return [f"{setting.name}={_env_value(setting.value)}" for setting in replica.environment]
+
+
+def _env_value(value: str) -> str:
+    if re.fullmatch(r"[\w./:,@+-]*", value):
+        return value
+    return '"' + re.sub(r'(["\\$`])', r"\\\1", value) + '"'
+
+
+def _table(plan: FleetPlan) -> str:
+    return f"agentfleet_{plan.name.replace('-', '_')}"
+
+
+def _artifacts(replica: ReplicaPlan) -> dict[str, Artifact]:
+    """What is brought to the node: the engine before the weights, whose downloader is the engine's."""
+    artifacts = {}
+    if replica.engine.lock:
+        artifacts[replica.engine.folder] = _engine_artifact(replica.engine)
+    if replica.weights.source == "hub":
+        weights = replica.weights
+        artifacts[weights.folder] = Artifact(
+            key=f"{weights.repository}@{weights.revision}",
+            title=f"weights of {weights.repository}",
+            script=_text(
+                "vllm/fetch-weights.sh.j2",
+                repository=weights.repository,
+                revision=weights.revision,
+                engine_folder=replica.engine.folder,
+            ),
+            timeout_s=6 * 3600,
+        )
+    return artifacts
+
+
+@functools.cache
+def _engine_artifact(engine: EnginePlan) -> Artifact:
+    lock = lock_path(engine.lock)
+    digest = hashlib.sha256(lock.read_bytes()).hexdigest()[:16]
+    return Artifact(
+        key=f"{engine.distribution} {engine.version} {digest}",
+        title=f"engine {engine.distribution} {engine.version}",
+        script=_text("vllm/install-engine.sh.j2", engine=engine),
+        uploads={"requirements.lock": str(lock.relative_to(_ROOT)), "uv.lock": "tools/setup/bootstrap.lock"},
+    )
+
+
+def _given_folders(replica: ReplicaPlan) -> tuple[tuple[str, ...], ...]:
+    """Folders that somebody else brings are looked at before the unit is started."""
+    engine = () if replica.engine.lock else (("test", "-x", f"{replica.engine.folder}/bin/vllm"),)
+    weights = (
+        () if replica.weights.source == "hub" else (("test", "-r", f"{replica.weights.folder}/config.json"),)
+    )
+    return (*engine, *weights)
+
+
+def _probes(replica: ReplicaPlan) -> tuple[Probe, ...]:
+    """The engine lives, knows the model, and writes one token of it."""
+    one_token = {"model": replica.served_name, "prompt": "ready", "max_tokens": 1}
+    return (
+        Probe(f"{replica.base_url}/health"),
+        Probe(f"{replica.base_url}/v1/models", headers=_AUTHORIZATION),
+        Probe(
+            f"{replica.base_url}/v1/completions",
+            body=json.dumps(one_token),
+            headers=_AUTHORIZATION,
+            timeout_s=120,
+        ),
+    )
+
+
+def _gate(replica: ReplicaPlan) -> Gate | None:
+    if replica.gate_tolerance is None:
+        return None
+    return Gate(
+        url=f"{replica.base_url}/metrics",
+        metric="vllm:cache_config_info",
+        label="kv_cache_size_tokens",
+        planned=replica.memory.kv_cache_tokens,
+        tolerance=replica.gate_tolerance,
+        unit_of_measure="tokens of KV cache",
+        advice=_advice(replica),
+    )
+
+
+def _advice(replica: ReplicaPlan) -> str:
+    slots = f"the plan counts on {replica.slots} sessions in {replica.name}"
+    if not replica.gpu_ids:
+        return f"{slots}: check that models.{replica.model}.config is the config.json of the weights"
+    return (
+        f"{slots}: see whether another process holds memory of GPU {', '.join(map(str, replica.gpu_ids))}, then change "
+        f"engine.gpu_memory_utilization or workload.context_tokens, or allow the difference by gate.tolerance"
+    )
+
+
+@functools.cache
+def _templates() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(_ROOT / "templates"),
+        undefined=StrictUndefined,
+        autoescape=False,  # noqa: S701 - configuration files, not HTML
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def _text(template: str, **values: Any) -> str:
+    try:
+        return _templates().get_template(template).render(values)
+    except TemplateError as error:
+        raise RenderError(f"templates/{template}: {error}") from error
