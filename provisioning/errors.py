@@ -1,17 +1,17 @@
 """Errors of the acting half: one sentence that names the machine and says what to do, without secrets.
 
-    ProvisioningError
-    ├── HostError               a machine that cannot be used: the network, its key, the login, sudo
-    │   └── Unreachable         ... because nothing answered; a machine that still boots may answer later
-    ├── CommandError            a command that ran and failed
-    │   ├── CommandTimeout      ... that did not end in its time and was stopped
-    │   └── LinkBroken          ... whose end nobody saw
-    ├── UnitError               a systemd unit that does not come up, with its own last lines
-    ├── GateError               a running program that does not hold what the plan promised
-    ├── Interrupted             the operator stopped the run
-    ├── RolledBack              a change that failed, and how going back went
-    ├── Unfinished              a change that failed and left the new version on the machine
-    └── LabError                this computer cannot run lab nodes
+ProvisioningError
+├── HostError               a machine that cannot be used: the network, its key, the login, sudo
+│   └── Unreachable         ... because nothing answered; a machine that still boots may answer later
+├── CommandError            a command that ran and failed
+│   ├── CommandTimeout      ... that did not end in its time and was stopped
+│   └── LinkBroken          ... whose end nobody saw
+├── UnitError               a systemd unit that does not come up, with its own last lines
+├── GateError               a running program that does not hold what the plan promised
+├── Interrupted             the operator stopped the run
+├── RolledBack              a change that failed, and how going back went
+├── Unfinished              a change that failed and left the new version on the machine
+└── LabError                this computer cannot run lab nodes
 """
 
 from __future__ import annotations
@@ -68,11 +68,12 @@ class CommandError(ProvisioningError):
         self.stderr = stderr
         self.what = what or f"`{_shortened(shlex.join(self.argv), _COMMAND_CHARACTERS)}`"
         self.advice = advice
-        super().__init__(f"host {host}: {self._verdict()}{_quoted_tail(stderr)}")
+        tail = _quoted_tail(stderr)
+        separator = "\n" if "\n" in tail else "; "
+        super().__init__(f"host {host}: {self._verdict()}{tail}" + (f"{separator}{advice}" if advice else ""))
 
     def _verdict(self) -> str:
-        advice = f"; {self.advice}" if self.advice else ""
-        return f"{self.what} failed ({_ending(self.exit_code)}){advice}"
+        return f"{self.what} failed ({_ending(self.exit_code)})"
 
 
 class CommandTimeout(CommandError):
@@ -92,22 +93,18 @@ class CommandTimeout(CommandError):
         super().__init__(host, argv, None, stderr, what=what, advice=advice)
 
     def _verdict(self) -> str:
-        return f"{self.what} did not end within {self.timeout_s:g} s and was stopped" + (
-            f"; {self.advice}" if self.advice else ""
-        )
+        return f"{self.what} did not end within {self.timeout_s:g} s and was stopped"
 
 
 class LinkBroken(CommandError):
     """The connection ended while the command ran, so that nobody knows how it went."""
 
     def __init__(self, host: str, argv: Sequence[str], *, what: str = "") -> None:
-        super().__init__(host, argv, None, what=what)
+        advice = "check that the machine is up, then run again: what is done already is not done twice"
+        super().__init__(host, argv, None, what=what, advice=advice)
 
     def _verdict(self) -> str:
-        return (
-            f"the connection broke while {self.what} ran, so its outcome is unknown; "
-            "check that the machine is up, then run again: what is already done is not done twice"
-        )
+        return f"the connection broke while {self.what} ran, so its outcome is unknown"
 
 
 class UnitError(ProvisioningError):

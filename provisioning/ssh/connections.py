@@ -9,8 +9,7 @@ import tenacity
 
 from provisioning.errors import Unreachable
 from provisioning.ssh.address import Address
-from provisioning.ssh.connection import Connection
-from provisioning.ssh.hostkey import parse_host_key
+from provisioning.ssh.connection import Connection, pin
 
 HANDSHAKES = 16
 """At most this many logins at once, over all machines: they are work for this computer's processor."""
@@ -52,13 +51,15 @@ class Connections:
             connection.close()
 
     def _connection(self, address: Address, password: str | None) -> Connection:
-        """The connection of this login, unless the caller now pins another key than it was opened with."""
+        """The connection of this login; a new one when the caller pins another key than the known one was."""
         login = (address.host, address.port, address.user, address.identity_file, password)
+        pinned = pin(address)
         with self._lock:
             known = self._known.get(login)
-            if known is None or _pins_another(address, known):
-                if known is not None:
-                    known.close()
+            if known and pinned and known.host_key not in ("", str(pinned)):
+                known.close()
+                known = None
+            if known is None:
                 known = self._known[login] = Connection(address, password, self._handshakes)
             return known
 
@@ -69,12 +70,3 @@ class Connections:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close_all()
-
-
-def _pins_another(address: Address, known: Connection) -> bool:
-    if not address.host_key or not known.host_key:
-        return False
-    try:
-        return str(parse_host_key(address.host_key)) != known.host_key
-    except ValueError:
-        return True

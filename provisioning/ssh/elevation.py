@@ -8,13 +8,10 @@ from dataclasses import dataclass, field
 
 from provisioning.ssh.session import Result
 
-_AS_ROOT = """\
-PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8
-export PATH LC_ALL
-limit=$1; shift
-timeout -k 5 "$limit" "$@"
-exit $?
-"""
+_AS_ROOT = (
+    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8; export PATH LC_ALL; "
+    'limit=$1; shift; timeout -k 5 "$limit" "$@"; exit $?'
+)
 """Run by sh, which turns a death by signal N into exit 128+N: paramiko does not pass on sshd's own word for it.
 
 The command's own time limit is kept on the machine too. A closed channel does not end what runs at its other end, and
@@ -57,7 +54,7 @@ def is_root(result: Result) -> bool:
     return result.exit_code == 0 and result.stdout == f"{_MARK} 0\n"
 
 
-def refusal(result: Result, user: str, with_password: bool) -> str:
+def refusal(result: Result, user: str) -> str:
     """Why the probe did not find a root shell, and what to do, from what it printed."""
     mark = result.stdout.find(_MARK)
     if mark > 0:
@@ -74,10 +71,10 @@ def refusal(result: Result, user: str, with_password: bool) -> str:
     if "sudo" in said:
         return f"sudo does not let user {user} become root ({_quoted(_last_line(said))}); {_NOPASSWD.format(user=user)}"
     what = f"it says {_quoted(said)}" if said else f"exit {result.exit_code}"
-    advice = "log in as another user, or give it a normal shell such as /bin/bash"
-    if with_password and user != "root":
-        return f"user {user} cannot run commands ({what}), or sudo does not take the password; {advice}"
-    return f"user {user} can log in but cannot run commands ({what}); {advice}"
+    return (
+        f"user {user} can log in but not run commands ({what}); log in as another user, or give this one a normal "
+        "shell such as /bin/bash"
+    )
 
 
 _NOPASSWD = "put '{user} ALL=(ALL) NOPASSWD: ALL' into /etc/sudoers.d/agentfleet there, or log in as root"

@@ -10,6 +10,7 @@ import paramiko
 
 from provisioning.errors import HostError, Unreachable
 from provisioning.ssh.address import Address
+from provisioning.ssh.deadline import Deadline
 
 AUTHENTICATION_S = 15.0
 _OWN_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
@@ -17,9 +18,9 @@ _KEYS_TRIED = 5
 """sshd hangs up after six refused keys (MaxAuthTries); one try is left for a password."""
 
 
-def log_in(transport: paramiko.Transport, address: Address, password: str | None) -> None:
+def log_in(transport: paramiko.Transport, address: Address, password: str | None, deadline: Deadline) -> None:
     """Authenticates as `address.user`, or raises HostError with what was tried and what to do."""
-    transport.auth_timeout = AUTHENTICATION_S
+    transport.auth_timeout = deadline.within(AUTHENTICATION_S)
     try:
         if address.identity_file:
             _with_identity_file(transport, address, password)

@@ -9,12 +9,15 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import paramiko
+from paramiko.ssh_exception import IncompatiblePeer
 
 from provisioning.errors import HostError, Unreachable
 from provisioning.ssh.address import Address
+from provisioning.ssh.deadline import Deadline
 from provisioning.ssh.hostkey import HostKey, changed_key_sentence, in_preferred_order
 
 RESOLVE_S = 8.0
@@ -28,49 +31,46 @@ KEEPALIVE_S = 10
 _TURNED_AWAY = (0.3, 0.8, 1.5)
 """Seconds before the next try when sshd drops a login at random because many come at once (MaxStartups)."""
 
+_Endpoint = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
+"""What getaddrinfo answers: family, kind, protocol, name, and the family's own form of an address."""
 
-def connect(address: Address, pinned: HostKey | None) -> tuple[paramiko.Transport, HostKey]:
+
+def connect(
+    address: Address, pinned: HostKey | None, deadline: Deadline
+) -> tuple[paramiko.Transport, HostKey]:
     """An encrypted link to the machine that holds `pinned` (or to any, when None), and the key it showed.
 
-    Nothing secret has been sent yet. Raises Unreachable when no SSH server answers, HostError when a wrong one
-    does.
+    Nothing secret has been sent yet. Raises Unreachable when no SSH server answers, HostError when a wrong one does.
     """
     for pause_s in (*_TURNED_AWAY, None):
-        sock = _tcp(address)
+        sock = _tcp(address, deadline)
         try:
-            _greeting(sock, address)
-            return _handshake(sock, address, pinned)
-        except _TurnedAwayError as error:
-            sock.close()
-            if pause_s is None:
-                raise Unreachable(address.label, _TURNED_AWAY_SENTENCE.format(port=address.port)) from error
+            _await_greeting(sock, address, deadline)
+        except _TurnedAway as error:
+            if pause_s is None or deadline.is_over:
+                raise Unreachable(
+                    address.label,
+                    f"{address.endpoint} takes connections and closes them at once; the server may be starting, be "
+                    "flooded with logins (MaxStartups in sshd_config) or have blocked this computer (fail2ban)",
+                ) from error
             time.sleep(pause_s * random.uniform(0.5, 1.5))  # noqa: S311 - spreads callers, guards nothing
+        else:
+            return _handshake(sock, address, pinned, deadline)
     raise AssertionError("the last try either returns or raises")
 
 
-class _TurnedAwayError(Exception):
+class _TurnedAway(Exception):
     """The server closed the connection before saying who it is."""
 
 
-_TURNED_AWAY_SENTENCE = (
-    "port {port} takes connections and closes them at once; the server may be still starting, be flooded with "
-    "logins (MaxStartups in sshd_config) or have blocked this computer (fail2ban)"
-)
-
-
-_Endpoint = tuple[
-    socket.AddressFamily, socket.SocketKind, int, str, tuple[str, int] | tuple[str, int, int, int]
-]
-
-
-def _tcp(address: Address) -> socket.socket:
+def _tcp(address: Address, deadline: Deadline) -> socket.socket:
     """A TCP connection to the first of the name's addresses that takes one."""
     failure = OSError("the name has no address")
-    give_up = time.monotonic() + CONNECT_S
-    for family, kind, protocol, _, where in _resolve(address):
+    own = Deadline(deadline.within(CONNECT_S))
+    for family, kind, protocol, _, where in _resolve(address, deadline):
         sock = socket.socket(family, kind, protocol)
         try:
-            sock.settimeout(max(0.1, give_up - time.monotonic()))
+            sock.settimeout(own.within(CONNECT_S))
             sock.connect(where)
         except OSError as error:
             sock.close()
@@ -78,12 +78,12 @@ def _tcp(address: Address) -> socket.socket:
         else:
             _notice_dead_links(sock)
             return sock
-    raise Unreachable(address.label, _unreachable_sentence(failure, address.port)) from failure
+    raise Unreachable(address.label, _unreachable_sentence(failure, address.endpoint)) from failure
 
 
-def _resolve(address: Address) -> list[_Endpoint]:
+def _resolve(address: Address, deadline: Deadline) -> Sequence[_Endpoint]:
     """getaddrinfo with a limit: the resolver's own, with several name servers, can pass a minute."""
-    answers: queue.SimpleQueue[object] = queue.SimpleQueue()
+    answers: queue.SimpleQueue[Sequence[_Endpoint] | Exception] = queue.SimpleQueue()
 
     def ask() -> None:
         try:
@@ -93,14 +93,15 @@ def _resolve(address: Address) -> list[_Endpoint]:
 
     threading.Thread(target=ask, name=f"resolve {address.host}", daemon=True).start()
     try:
-        answer = answers.get(timeout=RESOLVE_S)
+        answer = answers.get(timeout=deadline.within(RESOLVE_S))
     except queue.Empty:
         answer = TimeoutError(f"no answer within {RESOLVE_S:g} s")
-    if isinstance(answer, list):
+    if not isinstance(answer, Exception):
         return answer
     reason = getattr(answer, "strerror", None) or answer
     raise Unreachable(
-        address.label, f"its name does not resolve ({reason}); check the spelling, or give an IP address"
+        address.label,
+        f"the name {address.host} does not resolve ({reason}); check its spelling, or give an IP address",
     )
 
 
@@ -110,69 +111,89 @@ def _notice_dead_links(sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_LINK_MS)
 
 
-def _unreachable_sentence(error: OSError, port: int) -> str:
+def _unreachable_sentence(error: OSError, endpoint: str) -> str:
     if isinstance(error, TimeoutError):
         return (
-            f"no answer on port {port} within {CONNECT_S:g} s; "
+            f"no answer from {endpoint} within {CONNECT_S:g} s; "
             "check that it runs, its address, and the firewalls between"
         )
     if error.errno == errno.ECONNREFUSED:
-        return f"port {port} is closed: the machine is up, but no SSH server listens there; check the port and sshd"
+        return f"{endpoint} is closed: it is up, but no SSH server listens there; check the port and sshd"
     if error.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN):
-        return f"no way to it from here ({error.strerror}); check that it runs, its address, and the network between"
-    return f"cannot connect to port {port} ({error.strerror or error}); check its address and the network between"
+        return (
+            f"no way to {endpoint} from here ({error.strerror}); "
+            "check that it runs, its address, and the network between"
+        )
+    return (
+        f"cannot connect to {endpoint} ({error.strerror or error}); check its address and the network between"
+    )
 
 
-def _greeting(sock: socket.socket, address: Address) -> None:
-    """Waits for the server's first words and leaves them in place for the handshake.
+def _await_greeting(sock: socket.socket, address: Address, deadline: Deadline) -> None:
+    """Waits for the server's first words and leaves them in place for the handshake; closes the socket on failure.
 
     paramiko tells the ways of being turned away apart in prose only, so they are told apart here.
     """
-    sock.settimeout(GREETING_S)
     try:
-        words = sock.recv(255, socket.MSG_PEEK)
+        sock.settimeout(deadline.within(GREETING_S))
+        _judge_greeting(sock.recv(255, socket.MSG_PEEK), address)
     except TimeoutError as error:
+        sock.close()
         raise Unreachable(
             address.label,
-            f"port {address.port} takes connections, but no SSH server says hello within {GREETING_S:g} s; "
-            "the machine may hang or be still starting, or another program listens there",
+            f"{address.endpoint} takes connections, but no SSH server says hello within {GREETING_S:g} s; "
+            "it may hang or be starting (look at its console), or another program listens there",
         ) from error
     except OSError as error:
-        raise _TurnedAwayError from error
+        sock.close()
+        raise _TurnedAway from error
+    except (_TurnedAway, HostError):
+        sock.close()
+        raise
+
+
+def _judge_greeting(words: bytes, address: Address) -> None:
     if not words or words.startswith((b"Exceeded MaxStartups", b"Not allowed at this time")):
-        raise _TurnedAwayError
+        raise _TurnedAway
     if b"SSH"[: len(words)] not in words:
         said = "".join(c if c.isprintable() else " " for c in words.decode(errors="replace"))[:60].strip()
-        sentence = f'port {address.port} does not speak SSH (it says "{said}"); check the port'
+        sentence = f'{address.endpoint} does not speak SSH (it says "{said}"); check the port'
         raise HostError(address.label, sentence)
 
 
 def _handshake(
-    sock: socket.socket, address: Address, pinned: HostKey | None
+    sock: socket.socket, address: Address, pinned: HostKey | None, deadline: Deadline
 ) -> tuple[paramiko.Transport, HostKey]:
     transport = paramiko.Transport(sock)
-    transport.banner_timeout = transport.handshake_timeout = HANDSHAKE_S
-    options = transport.get_security_options()
-    options.key_types = in_preferred_order(options.key_types, pinned)
     with closed_on_failure(transport):
-        try:
-            transport.start_client(timeout=HANDSHAKE_S)
-            shown = transport.get_remote_server_key()
-        except paramiko.ssh_exception.IncompatiblePeer as error:
-            sentence = f"its SSH server and this program share no algorithm ({error}); update the server"
-            raise HostError(address.label, sentence) from error
-        except (paramiko.SSHException, EOFError, OSError) as error:
-            sentence = (
-                f"its SSH server broke off the handshake, or did not finish it within {HANDSHAKE_S:g} s; "
-                "it may be overloaded or going down: look at its console"
-            )
-            raise Unreachable(address.label, sentence) from error
-        seen = HostKey(shown.get_name(), shown.asbytes())
+        seen = _exchange_keys(transport, address, pinned, deadline)
         if pinned is not None and seen != pinned:
             keyscan = f"ssh-keyscan -p {address.port} {address.host}"
             raise HostError(address.label, changed_key_sentence(pinned, seen, keyscan))
     transport.set_keepalive(KEEPALIVE_S)
     return transport, seen
+
+
+def _exchange_keys(
+    transport: paramiko.Transport, address: Address, pinned: HostKey | None, deadline: Deadline
+) -> HostKey:
+    limit_s = deadline.within(HANDSHAKE_S)
+    transport.banner_timeout = transport.handshake_timeout = limit_s
+    options = transport.get_security_options()
+    options.key_types = in_preferred_order(options.key_types, pinned)
+    try:
+        transport.start_client(timeout=limit_s)
+        shown = transport.get_remote_server_key()
+    except IncompatiblePeer as error:
+        sentence = f"its SSH server and this program share no algorithm ({error}); update the server"
+        raise HostError(address.label, sentence) from error
+    except (paramiko.SSHException, EOFError, OSError) as error:
+        raise Unreachable(
+            address.label,
+            f"its SSH server broke off the handshake, or did not finish it within {HANDSHAKE_S:g} s; "
+            "it may be overloaded or going down: look at its console",
+        ) from error
+    return HostKey(shown.get_name(), shown.asbytes())
 
 
 @contextlib.contextmanager

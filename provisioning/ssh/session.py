@@ -22,12 +22,15 @@ class Result:
 
 
 class TimeIsOver(Exception):
-    """The command was still running, or still held its output open, when its time was over."""
+    """The command still ran, or its output was still open, when its time was over.
 
-    def __init__(self, stderr: str, exit_code: int) -> None:
-        self.stderr = stderr
+    `output` is what it had printed; `exit_code` is negative unless it had ended.
+    """
+
+    def __init__(self, output: str, exit_code: int) -> None:
+        self.output = output
         self.exit_code = exit_code
-        super().__init__(stderr)
+        super().__init__(output)
 
 
 class LinkLost(Exception):
@@ -69,7 +72,7 @@ def exchange(channel: paramiko.Channel, command: str, stdin: bytes, timeout_s: f
         channel.close()
     stdout, stderr = (bytes(output).decode(errors="replace") for output in outputs)
     if over.is_set():
-        raise TimeIsOver(stderr, exit_code)
+        raise TimeIsOver(stderr.strip() or stdout, exit_code)
     if exit_code < 0:
         raise LinkLost
     return Result(exit_code, stdout, stderr)
