@@ -7,13 +7,16 @@ from typing import Any
 from provisioning.converge import service as converging
 from provisioning.converge.machine import Machine
 from provisioning.errors import HostError, Unreachable
-from provisioning.facts import facts_from_properties, facts_to_properties, read_facts, unmet
+from provisioning.facts import HostFacts, facts_to_properties, read_facts, unmet
 from provisioning.provider.forgetting import may_forget
 from provisioning.provider.resource import Context, CreatedButFailed, Failure, Resource
 from provisioning.provider.values import UNKNOWN, Properties
 
 _FIRST_BOOT_S = 60.0
 """How long a machine that was just made may take to answer."""
+
+_PASSING = frozenset({"boot_id", "free_bytes", "listening_ports"})
+"""Facts of the moment: kept in the state, each refresh would call them a change of the machine."""
 
 
 class HostResource(Resource):
@@ -44,25 +47,24 @@ class HostResource(Resource):
 
     def create(self, inputs: Properties, context: Context) -> Properties:
         """Connect, pin the key, read the facts and hold them against the requirements."""
-        properties = self._look(inputs, context, wait_s=_FIRST_BOOT_S)
-        self._require(properties)
-        return properties
+        return self._approve(*self._look(inputs, context, wait_s=_FIRST_BOOT_S))
 
     def read(self, old: Properties, context: Context) -> Properties | None:
         """The facts as they are now; a machine that does not answer is still there, but not reachable."""
         try:
-            return self._look({**old, "access": old["connection"]}, context) | {"access": old["access"]}
+            properties, _ = self._look({**old, "access": old["connection"]}, context)
         except Unreachable as error:
             context.warn(str(error))
             return {**old, "reachable": False}
+        return {**properties, "access": old["access"]}
 
     def update(self, old: Properties, inputs: Properties, context: Context) -> Properties:
         """Look again, with the key that is already pinned unless the spec names one."""
         pinned = inputs["access"].get("host_key") or old["connection"]["host_key"]
-        access = {**inputs["access"], "host_key": pinned}
-        properties = {**self._look({**inputs, "access": access}, context), "access": inputs["access"]}
-        self._require(properties)
-        return properties
+        properties, facts = self._look(
+            {**inputs, "access": {**inputs["access"], "host_key": pinned}}, context
+        )
+        return self._approve({**properties, "access": inputs["access"]}, facts)
 
     def delete(self, old: Properties, context: Context) -> None:
         """Take away whatever this stack's record still names, also what a killed run left and the state never saw."""
@@ -73,23 +75,21 @@ class HostResource(Resource):
             return
         converging.remove_all(machine)
 
-    def _look(self, inputs: Properties, context: Context, wait_s: float = 0) -> Properties:
+    def _look(self, inputs: Properties, context: Context, wait_s: float = 0) -> tuple[Properties, HostFacts]:
         access = inputs["access"]
         context.progress(f"connecting to {access['address']}")
         connection = context.machines.connect(access, inputs.get("password"), wait_s)
         facts = read_facts(connection)
-        return {
-            **inputs,
-            "connection": {**access, "host_key": connection.host_key},
-            "facts": facts_to_properties(facts),
-            "reachable": True,
-        }
+        lasting = {key: value for key, value in facts_to_properties(facts).items() if key not in _PASSING}
+        known = {**access, "host_key": connection.host_key}
+        return {**inputs, "connection": known, "facts": lasting, "reachable": True}, facts
 
-    def _require(self, properties: Properties) -> None:
-        facts = facts_from_properties(properties["facts"])
+    @staticmethod
+    def _approve(properties: Properties, facts: HostFacts) -> Properties:
         if problems := unmet(facts, properties["requirements"]):
-            name = properties["access"]["name"]
-            raise CreatedButFailed(str(HostError(name, "; ".join(problems))), properties)
+            error = HostError(properties["access"]["name"], "; it ".join(problems))
+            raise CreatedButFailed(str(error), properties)
+        return properties
 
     def _machine(self, inputs: Properties, connection: Any, context: Context) -> Machine:
         return Machine(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -53,7 +54,7 @@ class FleetProvider(rpc.Provider):
             changes=bool(diffs),
             replaces=replaces,
             delete_before_replace=True,
-            diffs=sorted(diffs),
+            diffs=sorted({re.split(r"[.\[]", path, maxsplit=1)[0] for path in diffs}),
             detailed_diff=diffs,
         )
 

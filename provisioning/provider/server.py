@@ -27,6 +27,7 @@ from provisioning.provider.values import from_plain, to_plain
 ServicerContext = grpc.aio.ServicerContext[Any, Any]
 
 VERSION = "0.1.0"
+_FINISH_S = 3600.0
 _VERBS = ("Check", "Diff", "Create", "Read", "Update", "Delete")
 
 
@@ -85,9 +86,6 @@ for _verb in _VERBS:
 
 def serve(engine_address: str) -> None:
     """Serve until the engine that started us ends."""
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # a terminal sends Ctrl-C to us too; the engine tells us by Cancel
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
     asyncio.run(_serve(engine_address))
 
@@ -100,6 +98,11 @@ async def _serve(engine_address: str) -> None:
     await server.start()
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
+    # The engine's way to say that it is done with us, and what a terminal's Ctrl-C would send: what runs is finished.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(
+            number, lambda: asyncio.ensure_future(server.stop(_FINISH_S))
+        )
     await server.wait_for_termination()
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from pulumi.provider.experimental.property_value import Computed, PropertyValue
+from pulumi.provider.experimental.property_value import PropertyValue
 from pulumi.provider.experimental.provider import PropertyDiff, PropertyDiffKind
+from pulumi.runtime import rpc
 
 Properties = dict[str, Any]
 """Plain property values: str, bool, int, float, None, lists and dicts of them, or UNKNOWN."""
@@ -76,7 +77,7 @@ def _differences(path: str, old: Any, new: Any) -> list[tuple[str, PropertyDiffK
 
 def _plain(value: PropertyValue) -> Any:
     inner = value.value
-    if isinstance(inner, Computed):
+    if inner == rpc.UNKNOWN:  # on the wire an unknown is this text, and the SDK's own reading leaves it so
         return UNKNOWN
     if isinstance(inner, Mapping):
         return {key: _plain(item) for key, item in inner.items()}
@@ -89,7 +90,7 @@ def _plain(value: PropertyValue) -> Any:
 
 def _wrap(value: Any) -> PropertyValue:
     if value is UNKNOWN:
-        return PropertyValue.computed()
+        return PropertyValue(rpc.UNKNOWN)
     if isinstance(value, Mapping):
         return PropertyValue({key: _wrap(item) for key, item in value.items()})
     if isinstance(value, list | tuple):
