@@ -91,6 +91,11 @@ class Uv:
             chosen["UV_DEFAULT_INDEX"] = index
         return chosen
 
+    @property
+    def whole_environment(self) -> dict[str, str]:
+        """The environment of this process with `environment` in it."""
+        return {**os.environ, **self.environment}
+
     @cached_property
     def _pip_index(self) -> str:
         """The index that pip is configured for, which uv does not read; empty for the public one."""

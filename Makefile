@@ -1,0 +1,53 @@
+# agentfleet: every target is a thin line that a person could type. `make` alone explains them.
+
+STACK ?= stage1
+# Empty (make up YES=): Pulumi shows its preview and asks before it acts.
+YES ?= 1
+# What the set-up makes ready: all, or dev for stacks whose nodes are all reached by SSH.
+PART ?= all
+# Not empty (make lock UPGRADE=1): the newest versions that are allowed, not the least change.
+UPGRADE ?=
+
+PYTHON ?= $(firstword $(foreach p,python3 python3.14 python3.13 python3.12 python3.11,$(shell \
+	$(p) -c 'import sys; sys.version_info >= (3, 11) and print("$(p)")' 2>/dev/null)) python3)
+VENV := .venv/bin
+
+.PHONY: help up preview down key setup setup-dev test check bench lock clean-cache
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+
+up: setup ## bring STACK (stage1) up and ask it a question; YES= asks before it acts
+	@$(VENV)/python -m tools.stack up $(STACK) $(if $(YES),,--ask)
+
+preview: setup ## what `up` would do to STACK: decisions, resources, differences of every file
+	@$(VENV)/python -m tools.stack preview $(STACK)
+
+down: setup-dev ## remove everything that STACK brought
+	@$(VENV)/python -m tools.stack down $(STACK)
+
+key: ## print the API key of STACK, for scripts: $(make -s key)
+	@$(VENV)/python -m tools.stack key $(STACK)
+
+setup: ## make this computer ready; every verb does it first (PART=dev: without the lab)
+	@$(PYTHON) -m tools.setup $(PART)
+
+setup-dev:
+	@$(PYTHON) -m tools.setup dev
+
+test: setup check ## everything: checks and all tests, real lab nodes and the real engine included
+	@tools/run $(VENV)/python -m pytest
+
+check: setup-dev ## linter, formatter, types
+	$(VENV)/ruff check .
+	$(VENV)/ruff format --check .
+	$(VENV)/mypy
+
+bench: setup ## the measurements under tests/bench
+	@tools/run $(VENV)/python -m pytest tests/bench -s
+
+lock: setup-dev ## pin again what pyproject.toml and tools/ ask for; UPGRADE=1 takes the newest
+	@$(PYTHON) -m tools.setup.lock $(if $(UPGRADE),--upgrade)
+
+clean-cache: ## delete all downloads and builds; refused while lab nodes use them
+	@$(PYTHON) -m tools.setup.clean

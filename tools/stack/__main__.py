@@ -1,0 +1,40 @@
+"""`python -m tools.stack up|preview|down|key STACK`: what the Makefile's verbs run."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from tools.stack import verbs
+from tools.stack.environment import stack_environment, this_layout
+from tools.stack.errors import StackError
+from tools.stack.pulumi import Pulumi
+
+INTERRUPTED = 130
+
+
+def main() -> int:
+    """Runs one verb; its exit code is Pulumi's own where Pulumi decides."""
+    parser = argparse.ArgumentParser(prog="tools.stack", description=__doc__)
+    parser.add_argument("verb", choices=["up", "preview", "down", "key"])
+    parser.add_argument("stack")
+    parser.add_argument(
+        "--ask", action="store_true", help="let Pulumi show its preview and ask before it acts (up)"
+    )
+    arguments = parser.parse_args()
+    layout = this_layout()
+    pulumi = Pulumi(layout.repo, arguments.stack, stack_environment(os.environ, layout))
+    try:
+        if arguments.verb == "up":
+            return verbs.up(pulumi, ask_first=arguments.ask)
+        return {"preview": verbs.preview, "down": verbs.down, "key": verbs.key}[arguments.verb](pulumi)
+    except StackError as error:
+        print(f"agentfleet: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

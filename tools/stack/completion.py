@@ -1,0 +1,65 @@
+"""A real chat completion against a stack's endpoint: the proof that what was brought up serves."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from typing import Any
+
+from tools.stack.errors import StackError
+
+TIMEOUT_S = 120.0
+QUESTION = "Say hello to the person who has just brought you up."
+ANSWER_TOKENS = 24
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the endpoint said, by which model, and how long it took."""
+
+    model: str
+    text: str
+    completion_tokens: int
+    seconds: float
+
+
+def base_url(endpoint: str) -> str:
+    """The endpoint as OpenAI clients want it, with `/v1` at its end."""
+    trimmed = endpoint.rstrip("/")
+    return trimmed if trimmed.endswith("/v1") else f"{trimmed}/v1"
+
+
+def ask(endpoint: str, api_key: str, question: str = QUESTION) -> Answer:
+    """Asks the first model that the endpoint lists; raises StackError with what the endpoint said instead."""
+    base = base_url(endpoint)
+    model = _call(f"{base}/models", api_key)["data"][0]["id"]
+    request = {
+        "model": model,
+        "messages": [{"role": "user", "content": question}],
+        "max_tokens": ANSWER_TOKENS,
+    }
+    started_s = time.monotonic()
+    reply = _call(f"{base}/chat/completions", api_key, request)
+    return Answer(
+        model=model,
+        text=reply["choices"][0]["message"]["content"] or "",
+        completion_tokens=reply["usage"]["completion_tokens"],
+        seconds=time.monotonic() - started_s,
+    )
+
+
+def _call(url: str, api_key: str, body: dict[str, Any] | None = None) -> Any:
+    headers = {"Authorization": f"Bearer {api_key}", "Content-Type": "application/json"}
+    data = json.dumps(body).encode() if body is not None else None
+    request = urllib.request.Request(url, data=data, headers=headers)  # noqa: S310  # the stack's own endpoint
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as reply:  # noqa: S310
+            return json.load(reply)
+    except urllib.error.HTTPError as error:
+        said = error.read(400).decode(errors="replace").strip()
+        raise StackError(f"{url} answered {error.code}: {said}", 1) from error
+    except (OSError, ValueError) as error:
+        raise StackError(f"{url} does not answer: {error}", 1) from error

@@ -1,0 +1,139 @@
+"""up, preview, down and key: each can be run again at any time, and goes on from what is there."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shlex
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+from typing import Any
+
+from tools.stack.completion import ask, base_url
+from tools.stack.crash import clear_stale_lock
+from tools.stack.errors import StackError
+from tools.stack.pulumi import Pulumi
+
+API_KEY_BYTES = 32
+GENERATED_SECRETS = ("apiKey",)
+"""Settings of every stack that nobody has to choose."""
+
+
+def up(pulumi: Pulumi, *, ask_first: bool) -> int:
+    """Brings the stack up, asks it a question, and says how long each took; returns Pulumi's exit code.
+
+    With `ask_first` Pulumi shows its preview and waits for a yes.
+    """
+    started_s = time.monotonic()
+    prepare(pulumi)
+    answer_for_us = [] if ask_first else ["--yes", "--skip-preview"]
+    code = pulumi.watch("up", *answer_for_us, "--refresh", "--suppress-permalink=true")
+    if code != 0:
+        _say(
+            f"`pulumi up` ended with exit code {code}. What it did is recorded: `make up` again goes on from there."
+        )
+        return code
+    applied_s = time.monotonic()
+    outputs = pulumi.outputs()
+    _print_outputs(outputs)
+    proven = _prove(pulumi, outputs)
+    _say(
+        f"Took {applied_s - started_s:.0f} s for pulumi up, {time.monotonic() - applied_s:.1f} s for the question."
+    )
+    return 0 if proven else 1
+
+
+def preview(pulumi: Pulumi) -> int:
+    """Shows what `up` would do, with the text differences of every file; touches nothing but the stack's settings."""
+    prepare(pulumi)
+    return pulumi.watch("preview", "--diff", "--suppress-permalink=true")
+
+
+def down(pulumi: Pulumi) -> int:
+    """Removes everything that the stack brought, from its machines, this computer and the backend."""
+    if pulumi.exists():
+        clear_stale_lock(pulumi, _say)
+        code = pulumi.watch("destroy", "--yes", "--skip-preview", "--suppress-permalink=true")
+        if code != 0:
+            _say(
+                f"`pulumi destroy` ended with exit code {code}: nothing was forgotten, `make down` again goes on."
+            )
+            return code
+    code = _sweep(pulumi)
+    if code != 0:
+        return code
+    if pulumi.exists():
+        pulumi.read("stack", "rm", "--yes", "--stack", pulumi.stack)
+    (pulumi.repo / "stacks" / f"Pulumi.{pulumi.stack}.yaml").unlink(missing_ok=True)
+    _say(f"{pulumi.stack} is down: nothing of it is left.")
+    return 0
+
+
+def key(pulumi: Pulumi) -> int:
+    """Prints the stack's API key, and nothing else, for use in `$(make -s key)`."""
+    value = pulumi.setting("apiKey") if pulumi.exists() else ""
+    if not value:
+        raise StackError(f"{pulumi.stack} has no API key yet: `make up STACK={pulumi.stack}` makes one", 1)
+    print(value)
+    return 0
+
+
+def prepare(pulumi: Pulumi) -> None:
+    """Makes the stack with its generated secrets where it is missing, and mends what a killed run left."""
+    spec = pulumi.repo / "stacks" / f"{pulumi.stack}.fleet.yaml"
+    if not spec.exists():
+        known = sorted(file.name.removesuffix(".fleet.yaml") for file in spec.parent.glob("*.fleet.yaml"))
+        raise StackError(
+            f"there is no {spec.relative_to(pulumi.repo)}; the stacks are: {', '.join(known)}", 2
+        )
+    if not pulumi.exists():
+        pulumi.read("stack", "init", pulumi.stack, "--no-select")
+    clear_stale_lock(pulumi, _say)
+    for name in GENERATED_SECRETS:
+        if not pulumi.setting(name):
+            pulumi.keep_secret(name, secrets.token_urlsafe(API_KEY_BYTES))
+
+
+def _sweep(pulumi: Pulumi) -> int:
+    """Removes lab nodes that no state knows of, such as those of a run that was killed while it made them."""
+    if find_spec("provisioning.lab") is None:
+        return 0
+    words = [sys.executable, "-m", "provisioning.lab", "sweep", pulumi.stack]
+    return subprocess.run(words, cwd=pulumi.repo, env=pulumi.environment, check=False).returncode
+
+
+def _print_outputs(outputs: dict[str, Any]) -> None:
+    for name, value in outputs.items():
+        text = value if isinstance(value, str) else json.dumps(value, indent=2)
+        _say(f"{name}: {text}")
+
+
+def _prove(pulumi: Pulumi, outputs: dict[str, Any]) -> bool:
+    """Asks the endpoint a question and prints the answer and how to ask the next one; False if it does not answer."""
+    endpoint = outputs.get("endpoint")
+    if not endpoint:
+        _say("This stack has no endpoint to ask.")
+        return True
+    try:
+        answer = ask(endpoint, pulumi.setting("apiKey"))
+    except StackError as error:
+        _say(f"Everything is up, but the endpoint does not serve: {error}")
+        return False
+    _say(
+        f"\n{answer.model} answered {answer.completion_tokens} tokens in {answer.seconds:.2f} s: {answer.text.strip()}"
+    )
+    body = json.dumps({"model": answer.model, "messages": [{"role": "user", "content": "Hello"}]})
+    _say(
+        "\nWhat to do next:\n"
+        f"    curl {base_url(endpoint)}/chat/completions -H 'Content-Type: application/json' \\\n"
+        f'        -H "Authorization: Bearer $(make -s key STACK={pulumi.stack})" -d {shlex.quote(body)}\n'
+        f"    make preview STACK={pulumi.stack}    after a change of stacks/{pulumi.stack}.fleet.yaml\n"
+        f"    make down STACK={pulumi.stack}       to remove everything"
+    )
+    return True
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
