@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from infra.spec.engine import Engine, GateSpec
 from infra.spec.files import load
+from infra.spec.flags import COUNTED_FLAGS, OWNED_FLAGS
 from infra.spec.fleet import FleetSpec
 from infra.spec.kinds import (
     ContextStrategy,
@@ -25,12 +26,12 @@ from infra.spec.kinds import (
 )
 from infra.spec.nodes import HostSpec, Lab, Nodes
 from infra.spec.parse import parse
-from infra.spec.rules.flags import OWNED_FLAGS
 from infra.spec.schema import schema, schema_text
 from infra.spec.services import Access, Gateway, Queue, StateStore
 from infra.spec.workload import ModelSpec, Pool, ToolCalls, Weights, Workload
 
 __all__ = [
+    "COUNTED_FLAGS",
     "OWNED_FLAGS",
     "Access",
     "ContextStrategy",

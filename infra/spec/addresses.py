@@ -13,7 +13,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
-from infra.spec.text import LABEL, shown
+from infra.spec.document import shown
+from infra.spec.text import LABEL
 
 HOST_KEY_TYPES = (
     "ssh-ed25519",

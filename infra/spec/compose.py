@@ -50,12 +50,12 @@ def read_yaml(text: str) -> Document:
     except YAMLError as error:
         place, message = explain_syntax(text, error)
         return Document(Entry(), (*composer.faults, Fault((), message, place)), whole=False)
-    except _TooDeepError as error:
+    except _UnreadableError as error:
         return Document(Entry(), (*composer.faults, *error.args), whole=False)
     return Document(root, tuple(composer.faults))
 
 
-class _TooDeepError(Exception):
+class _UnreadableError(Exception):
     """Carries the fault that ends the reading."""
 
 
@@ -75,15 +75,16 @@ class _Composer:
         next(self._events)  # the document's end
         more = next(self._events)
         if isinstance(more, DocumentStartEvent):
-            self._fault(
-                more, (), "a second document begins here: a spec is one document, move this to its own file"
+            message = (
+                "a second document begins here: a spec is one document, move this one to a file of its own"
             )
+            raise _UnreadableError(Fault((), message, _place(more)))
         return root
 
     def _entry(self, event: Event, path: Path) -> Entry:
         if len(path) > MAX_DEPTH:
             message = f"nested more than {MAX_DEPTH} levels deep: a spec has six"
-            raise _TooDeepError(Fault((), message, _place(event)))
+            raise _UnreadableError(Fault((), message, _place(event)))
         if isinstance(event, AliasEvent):
             return self._alias(event, path)
         if not isinstance(event, ScalarEvent | CollectionStartEvent):
@@ -97,7 +98,7 @@ class _Composer:
 
     def _untagged(self, event: ScalarEvent | CollectionStartEvent, path: Path) -> Entry:
         if isinstance(event, ScalarEvent):
-            return Entry(_place(event), _scalar(event), event.value)
+            return Entry(_place(event), _scalar(event), _text(event))
         if isinstance(event, SequenceStartEvent):
             return self._sequence(event, path)
         return self._mapping(event, path)
@@ -143,7 +144,7 @@ class _Composer:
             return ""
         if event.tag is not None or not event.value:
             self._fault(event, path, "a key is empty or has a tag: write `key: value`")
-        return str(event.value)
+        return _text(event)
 
     def _merge(self, event: Event, value: Entry, path: Path) -> dict[str | int, Entry]:
         sources = list(value.children.values()) if isinstance(value.value, list) else [value]
@@ -172,8 +173,14 @@ def _is_plain(event: Event) -> bool:
     return isinstance(event, ScalarEvent) and event.style is None
 
 
-def _scalar(event: ScalarEvent) -> object:
+def _text(event: ScalarEvent) -> str:
+    """The text of a scalar; a character that JSON spells as two escapes is one again, and half a one is U+FFFD."""
     text = str(event.value)
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _scalar(event: ScalarEvent) -> object:
+    text = _text(event)
     if not _is_plain(event):
         return text
     if text in _WORDS:

@@ -61,9 +61,11 @@ def format_path(path: Path) -> str:
     """A path as messages name it: `nodes.hosts[0].port`."""
     text = ""
     for key in path:
-        text += f"[{key}]" if isinstance(key, int) else f".{_plain(key)}"
+        text += f"[{key}]" if isinstance(key, int) else f".{shown(key)}"
     return text.removeprefix(".")
 
 
-def _plain(key: str) -> str:
-    return key if key.isprintable() and len(key) <= 60 else repr(key[:60])
+def shown(value: object) -> str:
+    """A value as a message quotes it: short, printable, and never nothing at all."""
+    text = "".join(char if char.isprintable() else repr(char)[1:-1] for char in str(value)[:61])
+    return (text if len(text) <= 60 else text[:57] + "...") or "empty text"

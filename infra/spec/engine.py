@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from infra.spec.flags import FlagName, FlagValue, flag_name
 from infra.spec.kinds import Hardening, KvCacheDtype
 from infra.spec.part import Part
 from infra.spec.quantities import Number, Switch, Whole
-from infra.spec.text import FlagName, FlagValue, Version
+from infra.spec.text import Version
 
 
 class Engine(Part):
@@ -42,6 +44,17 @@ class Engine(Part):
         default=Hardening.STRICT,
         description="strict, or relaxed for RDMA and NVLink fabrics that strict locks out.",
     )
+
+    @field_validator("extra_flags", mode="before")
+    @classmethod
+    def _one_spelling_each(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            spellings: dict[str, str] = {}
+            for spelling in value:
+                known = spellings.setdefault(flag_name(spelling), spelling)
+                if known != spelling:
+                    raise ValueError(f"holds one flag twice, as {known} and as {spelling}: keep one")
+        return value
 
 
 class GateSpec(Part):

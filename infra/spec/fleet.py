@@ -10,7 +10,7 @@ from infra.spec.engine import Engine, GateSpec
 from infra.spec.nodes import Nodes
 from infra.spec.part import Part
 from infra.spec.services import Access, Gateway, Queue, StateStore
-from infra.spec.text import FleetName, ServedName
+from infra.spec.text import FleetName, ModelKey
 from infra.spec.workload import ModelSpec, Pool, Workload
 
 
@@ -19,7 +19,7 @@ class FleetSpec(Part):
 
     name: FleetName = Field(description="The fleet's name, part of every unit and path on the nodes.")
     workload: Workload = Field(description="The agents, their workflows and their contexts.")
-    models: Mapping[ServedName, ModelSpec] = Field(
+    models: Mapping[ModelKey, ModelSpec] = Field(
         min_length=1, description="The models, each under a key of its own."
     )
     pools: Mapping[FleetName, Pool] = Field(

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from infra.spec.addresses import Address, HostKey, Network
 from infra.spec.kinds import NodeSource
 from infra.spec.part import Part
-from infra.spec.quantities import Number, SizeBytes, SshPort, Whole
+from infra.spec.quantities import KvCacheBytes, Number, SshPort, Whole
 from infra.spec.text import ConfigKey, Line, NodeName, User
 
 
@@ -22,11 +22,9 @@ class Lab(Part):
     network: Network | None = Field(
         default=None, description="The lab's /24 network; derived from the fleet's name when omitted."
     )
-    kv_cache_memory_bytes: SizeBytes = Field(
+    kv_cache_memory_bytes: KvCacheBytes = Field(
         default=64 * 2**20,
         alias="kv_cache_memory",
-        ge=2**20,
-        le=2**40,
         description="The size of each lab replica's KV cache, such as 64MiB.",
     )
 

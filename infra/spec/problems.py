@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
 from pydantic_core import ErrorDetails
 
-from infra.spec.document import Document, Entry, Fault, Path
+from infra.spec.document import Document, Entry, Fault, Path, shown
 from infra.spec.outline import fields_at, homes_of
-from infra.spec.text import shown
 
 _KEY = "[key]"
 """What pydantic adds to the location of a mapping's key, as opposed to its value."""
@@ -93,7 +93,8 @@ def _whole_number(_: ErrorDetails, entry: Entry) -> str:
 
 
 def _number(_: ErrorDetails, entry: Entry) -> str:
-    meant = _meant_number(entry)
+    percent = isinstance(entry.value, str) and re.fullmatch(r"[0-9]{1,3}(\.[0-9]+)? ?%", entry.value)
+    meant = float(entry.value.rstrip("% ")) / 100 if percent else _meant_number(entry)
     return f"must be a number, not {_what(entry)}" + (f": write {meant}" if meant is not None else "")
 
 
@@ -136,7 +137,11 @@ def _too_short(_: ErrorDetails, entry: Entry) -> str:
 
 
 def _bound(words: str, limit: str) -> Callable[[ErrorDetails, Entry], str]:
-    return lambda error, entry: f"must be {words} {error['ctx'][limit]}, not {_what(entry)}"
+    return lambda error, entry: f"must be {words} {_brief(error['ctx'][limit])}, not {_what(entry)}"
+
+
+def _brief(limit: float) -> str:
+    return str(int(limit)) if limit == int(limit) else str(limit)
 
 
 _KINDS: Mapping[str, Callable[[ErrorDetails, Entry], str]] = {
@@ -177,8 +182,8 @@ def _meant_integer(entry: Entry) -> int | None:
 
 
 def _meant_number(entry: Entry) -> int | float | None:
-    """The number that text such as '5', 010, 1_000, 1,000 or 0x10 stands for, if it is short enough to tell."""
-    plain = entry.spelling.replace("_", "").replace(",", "")
+    """The number that text such as '5', 010, 1_000, $1,000 or 0x10 stands for, if it is short enough to tell."""
+    plain = entry.spelling.replace("_", "").replace(",", "").removeprefix("$")
     if len(plain) > 20 or isinstance(entry.value, bool) or entry.children:
         return None
     for read in (int, lambda text: int(text, 0), float):

@@ -39,6 +39,12 @@ _CAUSES: tuple[tuple[str, str, bool], ...] = (
         "a backslash in double quotes begins an escape: use single quotes, or double the backslash",
         False,
     ),
+    (
+        r"expected chomping",
+        "a block of text begins on the line after | or >: move this text down, or put it in quotes",
+        False,
+    ),
+    (r"expected alphabetic", "& and * begin an anchor and an alias: put the value in quotes", False),
     (r"but found '<stream end>'", "the file ends in the middle of a list or mapping: close it", False),
     (
         r"expected the node content, but found '(.*)'",

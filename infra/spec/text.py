@@ -1,4 +1,4 @@
-"""Text types of a spec: names, paths, versions and flags, each with the sentence that a wrong one earns.
+"""Text types of a spec: names, paths and versions, each with the sentence that a wrong one earns.
 
 A validator's ValueError is the operator's message as it stands: it continues `name: `.
 """
@@ -13,15 +13,10 @@ from typing import Annotated, Any
 from annotated_types import GroupedMetadata
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
+from infra.spec.document import shown
+
 LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_FLAG_NAME = re.compile(r"-{0,2}[A-Za-z][A-Za-z0-9_.-]{0,79}\+?")
-
-
-def shown(value: object) -> str:
-    """A value as a message quotes it: short, and never nothing at all."""
-    text = str(value)
-    return (text if len(text) <= 60 else text[:57] + "...") or "empty text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +37,9 @@ class Matches(GroupedMetadata):
         return value
 
 
-def _config_key(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,63}", value):  # not shown: it may be the password itself
+def _config_key(value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,63}", value):
+        # The value is not shown: it may be the password itself.
         raise ValueError(
             "must be the name of a Pulumi config secret, not the password itself:"
             " run `pulumi config set --secret NAME` and give NAME"
@@ -61,32 +57,19 @@ def _version(value: Any) -> Any:
 
 def _node_folder(value: str) -> str:
     if not value.startswith("/") or _CONTROL.search(value) or "/../" in f"{value}/":
-        raise ValueError(f"must be a whole path on the node, such as /data/models/llama, not {shown(value)}")
+        raise ValueError(
+            f"must be an absolute path on the node, such as /data/models/llama, not {shown(value)}"
+        )
     return value.rstrip("/") or "/"
 
 
-def _line(value: str) -> str:
+def one_line(value: str) -> str:
+    """Text that fits on a line of a unit: not empty, no control characters."""
     if not value.strip():
         raise ValueError("is empty text: give a value or remove the key")
     if _CONTROL.search(value):
         raise ValueError("must be one line without control characters")
     return value
-
-
-def _flag_name(value: str) -> str:
-    """A vLLM flag without its leading hyphens, and with hyphens for underscores, as vLLM's own parser reads it."""
-    if not _FLAG_NAME.fullmatch(value):
-        raise ValueError(f"must be a flag of vLLM such as max-logprobs, not {shown(value)}")
-    name, dot, inner = value.lstrip("-").partition(".")
-    return name.replace("_", "-") + dot + inner
-
-
-def _flag_value(value: Any) -> Any:
-    if value is None:
-        raise ValueError("is empty: write true for a flag that takes no value")
-    if not isinstance(value, (str, int, float)):
-        raise ValueError("must be text, a number, true or false: write JSON as text in single quotes")
-    return _line(value) if isinstance(value, str) else value
 
 
 FleetName = Annotated[
@@ -98,6 +81,13 @@ FleetName = Annotated[
 ]
 NodeName = Annotated[
     str, Matches(LABEL, "must be 1 to 63 small letters, digits and inner hyphens, as in a host name")
+]
+ModelKey = Annotated[
+    str,
+    Matches(
+        r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}",
+        "must be 1 to 63 letters, digits and . _ -, a letter or digit first, since a folder has this name",
+    ),
 ]
 ServedName = Annotated[
     str,
@@ -123,8 +113,6 @@ Version = Annotated[
 Method = Annotated[
     str, Matches(r"[a-z][a-z0-9_-]{0,39}", "must be a quantization method of vLLM, such as fp8 or awq")
 ]
-ConfigKey = Annotated[str, AfterValidator(_config_key)]
+ConfigKey = Annotated[str, BeforeValidator(_config_key)]
 NodeFolder = Annotated[str, AfterValidator(_node_folder)]
-Line = Annotated[str, AfterValidator(_line)]
-FlagName = Annotated[str, AfterValidator(_flag_name)]
-FlagValue = Annotated[str | int | float | bool, BeforeValidator(_flag_value)]
+Line = Annotated[str, AfterValidator(one_line)]

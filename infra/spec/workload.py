@@ -7,7 +7,7 @@ from pydantic import Field
 from infra.spec.kinds import ContextStrategy, Dtype, GeneratedModel, Role, Topology
 from infra.spec.part import Part
 from infra.spec.quantities import Port, Whole
-from infra.spec.text import HubId, Line, Method, NodeFolder, NodeName, Revision, ServedName
+from infra.spec.text import HubId, Line, Method, ModelKey, NodeFolder, NodeName, Revision, ServedName
 
 
 class ToolCalls(Part):
@@ -74,7 +74,7 @@ class ModelSpec(Part):
 class Pool(Part):
     """Replicas of one model with one role."""
 
-    model: ServedName = Field(description="The key of a model under models.")
+    model: ModelKey = Field(description="The key of a model under models.")
     role: Role = Field(description="The part that the pool plays: agent, orchestrator, worker or stage.")
     nodes: tuple[NodeName, ...] | None = Field(
         default=None, min_length=1, description="The nodes that may carry the pool; any node when omitted."

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Set
 from infra.spec.document import Fault
 from infra.spec.fleet import FleetSpec
 from infra.spec.rules import access, machines, models, pools, unbuilt
-from infra.spec.rules.flags import flags_belong_to_the_operator
 
 Rule = Callable[[FleetSpec], Iterator[Fault]]
 
@@ -33,7 +32,6 @@ RULES: tuple[tuple[frozenset[str], Rule], ...] = tuple(
         ("nodes", machines.one_way_to_log_in),
         ("access nodes", access.rented_machines_name_their_clients),
         ("access", access.the_internet_is_let_in_on_purpose),
-        ("engine", flags_belong_to_the_operator),
         ("workload", unbuilt.workload_is_built),
         ("gateway", unbuilt.gateway_is_built),
         ("state", unbuilt.state_is_built),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import IPv4Network
 
 from infra.spec.document import Fault
 from infra.spec.fleet import FleetSpec
@@ -27,9 +28,13 @@ def lab_network_is_private(spec: FleetSpec) -> Iterator[Fault]:
         return
     path = ("nodes", "lab", "network")
     if network.prefixlen != 24:
-        yield Fault(path, f"must be a /24 network, such as {network.network_address}/24, not {network}")
+        yield Fault(path, f"must be a /24 network, such as {_slash_24(network)}, not {network}")
     elif not network.is_private or network.is_loopback or network.is_link_local:
         yield Fault(path, f"must be a private network, such as 198.18.7.0/24, not {network}")
+
+
+def _slash_24(network: IPv4Network) -> IPv4Network:
+    return IPv4Network((network.network_address, 24), strict=False)
 
 
 def hosts_are_distinct(spec: FleetSpec) -> Iterator[Fault]:

@@ -23,14 +23,14 @@ def roles_fit_the_topology(spec: FleetSpec) -> Iterator[Fault]:
     """Each role of the topology has a pool, and no pool has another role."""
     topology = spec.workload.topology
     roles = _ROLES[topology]
-    for name, pool in spec.pools.items():
-        if pool.role not in roles:
-            yield Fault(
-                ("pools", name, "role"),
-                f"must be {' or '.join(roles)} in a {topology} fleet, not {pool.role}",
-            )
+    given = {name: pool.role for name, pool in spec.pools.items()}
+    wrong = {name: role for name, role in given.items() if role not in roles}
+    for name, role in wrong.items():
+        yield Fault(
+            ("pools", name, "role"), f"must be {' or '.join(roles)} in a {topology} fleet, not {role}"
+        )
     for role in roles:
-        if all(pool.role is not role for pool in spec.pools.values()):
+        if not wrong and role not in given.values():
             yield Fault(("pools",), f"a {topology} fleet needs a pool with the role {role}: add one")
 
 
