@@ -36,7 +36,7 @@ uname -m
 uname -r
 cat /proc/sys/kernel/random/boot_id
 section memory
-cat /proc/meminfo
+grep MemTotal: /proc/meminfo
 for folder in {" ".join(FOLDERS)}; do
     section "disk $folder"
     while [ ! -d "$folder" ]; do folder=$(dirname "$folder"); done

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import paramiko
 
@@ -39,8 +40,8 @@ def _with_identity_file(transport: paramiko.Transport, address: Address, passwor
             raise
         raise HostError(
             address.label,
-            f"it refuses the key {address.identity_file} ({key.fingerprint}) for user {address.user}; put its public "
-            f"half into ~{address.user}/.ssh/authorized_keys there, or correct user and identity_file",
+            f"it refuses the key {address.identity_file} ({key.fingerprint}) for user {address.user}; check that this "
+            "user exists there and that its .ssh/authorized_keys holds the key's public half",
         ) from error
     if still_asked:
         _second_factor(transport, address, password, still_asked)
@@ -97,7 +98,7 @@ def _with_password(transport: paramiko.Transport, address: Address, password: st
             raise
         raise HostError(
             address.label,
-            f"it refuses the password of user {address.user}; correct them, or use an identity_file",
+            f"it refuses the password of user {address.user}; correct user or password, or use an identity_file",
         ) from error
     if still_asked:
         factors = ", ".join(still_asked)
@@ -124,8 +125,8 @@ def _with_any_own_key(transport: paramiko.Transport, address: Address) -> None:
     )
     raise HostError(
         address.label,
-        f"{what} for user {address.user}; set identity_file to a private key whose public half is in "
-        f"~{address.user}/.ssh/authorized_keys there",
+        f"{what} for user {address.user}; set identity_file to a private key whose public half is in that user's "
+        ".ssh/authorized_keys there",
     )
 
 
@@ -140,11 +141,13 @@ def _own_keys(agent: paramiko.Agent) -> Iterator[tuple[str, paramiko.PKey]]:
 
 
 def _login_error(transport: paramiko.Transport, address: Address, reason: str) -> HostError:
-    said = " ".join((transport.get_banner() or b"").decode(errors="replace").split())
-    if "booting up" in said or "shutting down" in said or "going down" in said:
-        return Unreachable(address.label, f'it does not take logins now ("{said}"); wait until it has booted')
-    quoted = f' It says: "{said[:200]}".' if said else ""
+    """The server hung up, or said nothing. While a machine boots, it lets root in alone and says so (pam_nologin)."""
+    handler = transport.auth_handler
+    banner = cast("bytes | None", handler.banner if handler else None)  # get_banner() wants a live link
+    said = " ".join((banner or b"").decode(errors="replace").split())[:100]
+    if any(words in said for words in ("booting up", "shutting down", "going down")):
+        return Unreachable(address.label, f'it takes no logins now ("{said}"); wait until it has booted')
     return HostError(
         address.label,
-        f"it broke off the login of user {address.user} ({reason}); see `journalctl -u ssh` there.{quoted}",
+        f"it broke off the login of user {address.user} ({said or reason}); see `journalctl -u ssh` there",
     )
