@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tools.setup.commands import Commands
@@ -26,18 +26,26 @@ class Go:
 
     program: str
     commands: Commands
+    caches: Mapping[str, str] = field(default_factory=dict)
+    """Where downloads and builds are kept, as variables of Go; empty for the operator's own places."""
 
     def build(self, module: Path, package: str, output: Path, *, flags: str) -> None:
         """Builds `package` with the versions of the module in folder `module`; `flags` are for the linker."""
         words = [self.program, "build", "-trimpath", "-ldflags", flags, "-o", str(output), package]
-        self.commands.run(["nice", *words], cwd=module, env=ENVIRONMENT, advice=ADVICE)
+        self.commands.run(["nice", *words], cwd=module, env=self._environment, advice=ADVICE)
 
     def folder_of(self, module: Path, name: str) -> Path:
         """Where the module `name`, of which `module` pins the version, has been unpacked."""
         words = [self.program, "list", "-m", "-f", "{{.Dir}}", name]
         return Path(
-            self.commands.run(words, cwd=module, env=ENVIRONMENT, advice=ADVICE).strip().splitlines()[-1]
+            self.commands.run(words, cwd=module, env=self._environment, advice=ADVICE)
+            .strip()
+            .splitlines()[-1]
         )
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        return {**ENVIRONMENT, **self.caches}
 
 
 def find_go(commands: Commands, uv: Uv, modules: Sequence[Path], lock: Path) -> Go:
@@ -46,7 +54,9 @@ def find_go(commands: Commands, uv: Uv, modules: Sequence[Path], lock: Path) -> 
     own = shutil.which("go")
     if own and numbers(commands.run([own, "env", "GOVERSION"], env=ENVIRONMENT)) >= least:
         return Go(own, commands)
-    return Go(str(uv.tool(commands, "go", lock) / "go"), commands)
+    # Who has no Go should not find its caches at home later: they go with the rest of our cache.
+    caches = {"GOPATH": str(uv.places.cache / "go"), "GOCACHE": str(uv.places.cache / "go" / "build")}
+    return Go(str(uv.tool(commands, "go", lock) / "go"), commands, caches)
 
 
 def numbers(text: str) -> tuple[int, ...]:

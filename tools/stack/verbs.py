@@ -36,9 +36,7 @@ def up(pulumi: Pulumi, *, ask_first: bool) -> int:
         )
         return code
     applied_s = time.monotonic()
-    outputs = pulumi.outputs()
-    _print_outputs(outputs)
-    proven = _prove(pulumi, outputs)
+    proven = _prove(pulumi, pulumi.outputs())
     _say(
         f"Took {applied_s - started_s:.0f} s for pulumi up, {time.monotonic() - applied_s:.1f} s for the question."
     )
@@ -102,12 +100,6 @@ def _sweep(pulumi: Pulumi) -> int:
         return 0
     words = [sys.executable, "-m", "provisioning.lab", "sweep", pulumi.stack]
     return subprocess.run(words, cwd=pulumi.repo, env=pulumi.environment, check=False).returncode
-
-
-def _print_outputs(outputs: dict[str, Any]) -> None:
-    for name, value in outputs.items():
-        text = value if isinstance(value, str) else json.dumps(value, indent=2)
-        _say(f"{name}: {text}")
 
 
 def _prove(pulumi: Pulumi, outputs: dict[str, Any]) -> bool:
