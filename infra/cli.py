@@ -32,6 +32,10 @@ SpecPath = Annotated[
 ]
 
 
+_PIPE_WIDTH = 160
+"""Columns of the tables where nobody tells how wide the terminal is, as in a pipe or a log."""
+
+
 class Format(StrEnum):
     """How a command prints its answer."""
 
@@ -57,7 +61,8 @@ def plan(
 
     from infra.tables import plan_tables
 
-    Console(soft_wrap=not sys.stdout.isatty()).print(plan_tables(decided))
+    console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+    console.print(plan_tables(decided))
 
 
 @app.command()
@@ -68,6 +73,7 @@ def render(
     ],
 ) -> None:
     """Write what would stand on each node, byte for byte, as OUT/<node>/<absolute path>."""
+    from infra.plan.text import count_text
     from infra.render import render as render_services
     from infra.tree import write_tree
 
@@ -79,23 +85,24 @@ def render(
         for path, file in state.files.items()
     }
     write_tree(out, files)
-    print(f"{len(files)} files of {len(services)} nodes in {out}")
+    print(f"{count_text(len(files), 'file')} of {count_text(len(services), 'node')} in {out}")
 
 
 @app.command()
 def check(spec: SpecPath) -> None:
-    """Say whether a spec is sound, fits and renders; warnings are a failed check."""
+    """Say whether a spec is sound, seats all its sessions and renders."""
+    from infra.plan.text import count_text
     from infra.render import render as render_services
 
     decided = _plan(spec)
     render_services(decided)
-    warnings = [note for note in decided.notes if note.severity == "warning"]
-    for note in warnings:
-        print(f"{note.path}: {note.text}", file=sys.stderr)
-    if warnings:
-        raise PlanError(f"{spec}: {len(warnings)} warnings")
-    sessions = sum(item.sessions for item in decided.demand)
-    print(f"{spec}: {sessions} sessions on {len(decided.replicas)} replicas fit")
+    for note in decided.notes:
+        if note.severity == "warning":
+            print(f"warning: {note.path}: {note.text}")
+    if shortfalls := [f"{note.path}: {note.text}" for note in decided.notes if note.severity == "shortfall"]:
+        raise PlanError("\n".join(shortfalls))
+    sessions = count_text(sum(item.sessions for item in decided.demand), "session")
+    print(f"{spec}: {sessions} on {count_text(len(decided.replicas), 'replica')} fit")
 
 
 @app.command()

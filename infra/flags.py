@@ -86,7 +86,8 @@ def _numbers(request: EngineRequest) -> Iterator[Setting]:
     if settings.dtype != "auto":
         yield Setting("--dtype", settings.dtype, "the model's dtype in the spec")
     if request.device.kind == "cpu":
-        yield Setting("--enforce-eager", "", "a lab node has no GPU to record graphs for")
+        if "enforce-eager" not in request.extra_flags:
+            yield Setting("--enforce-eager", "", "a lab node has no GPU to record graphs for")
         yield Setting("--distributed-executor-backend", "uni", "one process is enough on a lab node")
 
 

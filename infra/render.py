@@ -9,6 +9,7 @@ import functools
 import hashlib
 import json
 import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,19 +43,22 @@ _AUTHORIZATION = {"Authorization": "Bearer ${secret:api_key}"}
 
 
 def render(plan: FleetPlan) -> dict[str, dict[str, ServiceState]]:
-    """Services by node and name, the firewall first: it stands before anything listens."""
-    return {
-        node.name: {"firewall": _firewall(plan, node)}
-        | {replica.name: _replica(plan, node, replica) for replica in plan.replicas_on(node.name)}
-        for node in plan.nodes
-        if plan.replicas_on(node.name)
-    }
+    """Services by node and name, the firewall first: it stands before anything listens. An unused node has none."""
+    return {node.name: dict(_services(plan, node)) for node in plan.nodes}
 
 
-def _firewall(plan: FleetPlan, node: NodePlan) -> ServiceState:
+def _services(plan: FleetPlan, node: NodePlan) -> Iterator[tuple[str, ServiceState]]:
+    replicas = plan.replicas_on(node.name)
+    if replicas:
+        yield "firewall", _firewall(plan, replicas)
+    for replica in replicas:
+        yield replica.name, _replica(plan, node, replica)
+
+
+def _firewall(plan: FleetPlan, replicas: Sequence[ReplicaPlan]) -> ServiceState:
     folder, unit = f"/etc/agentfleet/{plan.name}/firewall", f"{unit_name(plan.name, 'firewall')}.service"
     rules, table = f"{folder}/rules.nft", _table(plan)
-    ports = sorted(replica.port for replica in plan.replicas_on(node.name))
+    ports = sorted(replica.port for replica in replicas)
     text = _text("firewall/rules.nft.j2", fleet=plan.name, table=table, ports=ports, clients=plan.clients)
     return ServiceState(
         name="firewall",

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from infra.plan.fleet_plan import FleetPlan, NodePlan, PoolPlan, ReplicaPlan
-from infra.plan.summary import cost_text, size_text
+from infra.memory import MemoryBudget
+from infra.plan.fleet_plan import FleetPlan, NodePlan
+from infra.plan.text import cost_text, count_text, size_text
+
+_MEMORY_PARTS: tuple[tuple[str, Callable[[MemoryBudget], int]], ...] = (
+    ("device memory", lambda memory: memory.total_bytes),
+    ("the engine may claim", lambda memory: memory.usable_bytes),
+    ("weights", lambda memory: memory.weights_bytes),
+    ("activation", lambda memory: memory.activation_bytes),
+    ("outside of torch", lambda memory: memory.non_torch_bytes),
+    ("CUDA graphs", lambda memory: memory.cuda_graph_bytes),
+    ("KV cache", lambda memory: memory.kv_cache_bytes),
+    ("KV cache of one token", lambda memory: memory.kv_bytes_per_token),
+)
+
+_COLOURS = {"info": "", "warning": "yellow", "shortfall": "red"}
 
 
 def plan_tables(plan: FleetPlan) -> RenderableType:
@@ -17,25 +31,25 @@ def plan_tables(plan: FleetPlan) -> RenderableType:
     return Group(
         _heading(plan),
         _nodes(plan),
-        _pools(plan.pools),
-        _replicas(plan.replicas),
-        _memory(plan.replicas),
+        _pools(plan),
+        _replicas(plan),
+        _memory(plan),
         *_flags(plan),
         *_notes(plan),
     )
 
 
-def _heading(plan: FleetPlan) -> Text:
-    sessions = sum(item.sessions for item in plan.demand)
-    text = f"{plan.name}: stage {plan.stage}, {sessions} sessions, {cost_text(plan.cost_per_hour)}, {plan.endpoint}"
-    return Text(text, style="bold")
-
-
-def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], right: str = "") -> Table:
-    """A table whose columns named in `right` (comma-separated) hold numbers."""
-    numbers = right.split(",")
+def _table(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], numbers: Collection[str] = ()
+) -> Table:
+    """A table without lines; the columns named in `numbers` stand to the right."""
     table = Table(
-        title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0)
+        title=f"\n{title}",
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
     )
     for column in columns:
         table.add_column(
@@ -46,71 +60,52 @@ def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]],
     return table
 
 
+def _heading(plan: FleetPlan) -> Text:
+    sessions = count_text(sum(item.sessions for item in plan.demand), "session")
+    text = f"{plan.name}: stage {plan.stage}, {sessions}, {cost_text(plan.cost_per_hour)}, {plan.endpoint}"
+    return Text(text, style="bold")
+
+
 def _nodes(plan: FleetPlan) -> Table:
     def row(node: NodePlan) -> tuple[object, ...]:
-        carried = [replica for replica in plan.replicas if replica.node == node.name]
+        carried = plan.replicas_on(node.name)
         gpus = sum(len(replica.gpu_ids) for replica in carried)
-        use = f"{gpus} of {node.device_count} GPUs" if not node.lab else f"{len(carried)} replicas"
+        use = count_text(len(carried), "replica") if node.lab else f"{gpus} of {node.device_count} GPUs"
         address = f"{node.user}@{node.address}:{node.port}"
         return node.name, address, node.device, use, cost_text(node.price_per_hour), node.price_source
 
     columns = ("node", "reached as", "device", "in use", "price", "source of the price")
-    return _table("\nNodes", columns, map(row, plan.nodes))
+    return _table("Nodes", columns, map(row, plan.nodes))
 
 
-def _pools(pools: Iterable[PoolPlan]) -> Table:
-    rows = (
-        (pool.name if not index else "", reason)
-        for pool in pools
-        for index, reason in enumerate(pool.reasons)
-    )
-    return _table("\nPools", ("pool", "why"), rows)
+def _pools(plan: FleetPlan) -> Table:
+    rows = ((pool.name, item.name, item.value, item.reason) for pool in plan.pools for item in pool.decisions)
+    return _table("Pools", ("pool", "number", "value", "why"), rows, numbers=("value",))
 
 
-def _replicas(replicas: Iterable[ReplicaPlan]) -> Table:
+def _replicas(plan: FleetPlan) -> Table:
     rows = (
         (
-            r.name,
-            r.node,
-            ",".join(map(str, r.gpu_ids)) or "none",
-            r.served_name,
-            r.base_url,
-            r.slots,
-            r.memory.kv_cache_tokens,
+            replica.name,
+            replica.node,
+            ",".join(map(str, replica.gpu_ids)) or "none",
+            replica.served_name,
+            replica.base_url,
+            replica.slots,
+            replica.memory.kv_cache_tokens,
         )
-        for r in replicas
+        for replica in plan.replicas
     )
     columns = ("replica", "node", "GPUs", "model", "address", "slots", "KV tokens")
-    return _table("\nReplicas", columns, rows, right="slots,KV tokens")
+    return _table("Replicas", columns, rows, numbers=("slots", "KV tokens"))
 
 
-def _memory(replicas: Iterable[ReplicaPlan]) -> Table:
-    def row(replica: ReplicaPlan) -> tuple[object, ...]:
-        memory = replica.memory
-        parts = (
-            memory.weights_bytes,
-            memory.activation_bytes,
-            memory.non_torch_bytes,
-            memory.cuda_graph_bytes,
-        )
-        cells = [
-            size_text(part)
-            for part in (memory.total_bytes, memory.usable_bytes, *parts, memory.kv_cache_bytes)
-        ]
-        return replica.name, *cells, size_text(memory.kv_bytes_per_token)
-
-    columns = (
-        "replica",
-        "device",
-        "usable",
-        "weights",
-        "activation",
-        "non-torch",
-        "CUDA graphs",
-        "KV cache",
-        "per token",
-    )
-    return _table("\nMemory of each GPU", columns, map(row, replicas), right=",".join(columns[1:]))
+def _memory(plan: FleetPlan) -> Table:
+    """One column per pool: its replicas are alike."""
+    names = [pool.name for pool in plan.pools]
+    budgets = [next(replica.memory for replica in plan.replicas if replica.pool == name) for name in names]
+    rows = [(name, *(size_text(part(memory)) for memory in budgets)) for name, part in _MEMORY_PARTS]
+    return _table("Memory of each GPU", ("", *names), rows, numbers=names)
 
 
 def _flags(plan: FleetPlan) -> Iterator[Table]:
@@ -118,7 +113,7 @@ def _flags(plan: FleetPlan) -> Iterator[Table]:
     for pool in plan.pools:
         first = next(replica for replica in plan.replicas if replica.pool == pool.name)
         rows = ((flag.name, flag.value, flag.reason) for flag in first.flags)
-        yield _table(f"\nFlags of {first.name}", ("flag", "value", "why"), rows)
+        yield _table(f"Flags of {first.name}", ("flag", "value", "why"), rows)
 
 
 def _notes(plan: FleetPlan) -> Iterator[Text]:
@@ -126,5 +121,5 @@ def _notes(plan: FleetPlan) -> Iterator[Text]:
         yield Text("\nNotes", style="bold")
     for note in plan.notes:
         line = Text(f"{note.severity}: {note.path}: {note.text}")
-        line.stylize("yellow" if note.severity == "warning" else "", 0, len(note.severity))
+        line.stylize(_COLOURS[note.severity], 0, len(note.severity))
         yield line

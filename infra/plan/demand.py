@@ -7,6 +7,7 @@ is why its demand does not grow with its stages (the sizing article of March 202
 from __future__ import annotations
 
 from infra.plan.fleet_plan import Demand
+from infra.plan.text import count_text
 from infra.spec import FleetSpec
 
 _STAGES = ((50, 1), (250, 2))
@@ -28,8 +29,9 @@ def _demand(spec: FleetSpec, name: str) -> Demand:
     workload, role = spec.workload, spec.pools[name].role
     parallel = workload.topology == "flat" or role == "worker"
     sessions = workload.workflows * (workload.agents if parallel else 1)
-    formula = f"{workload.workflows} workflows x {workload.agents if parallel else 1} "
-    formula += {"flat": "agents", "hierarchical": f"{role}s", "pipeline": "active stage"}[workload.topology]
+    unit = "active stage" if workload.topology == "pipeline" else str(role)
+    each = count_text(workload.agents, unit) if parallel else f"1 {unit}"
+    formula = f"{count_text(workload.workflows, 'workflow')} x {each}"
     sharing = sum(pool.role == role for pool in spec.pools.values())
     if sharing > 1:
         sessions, formula = -(-sessions // sharing), f"{formula} / {sharing} pools"

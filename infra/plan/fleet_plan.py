@@ -12,16 +12,20 @@ from infra.memory import MemoryBudget
 
 @dataclass(frozen=True)
 class Note:
-    """Something the operator should know; a warning is also something to decide. `path` is a place in the spec."""
+    """Something the operator should know about the place `path` of the spec.
 
-    severity: Literal["info", "warning"]
+    A warning asks for a decision; a shortfall says that sessions have no seat, because a number fixed in the spec is
+    too low.
+    """
+
+    severity: Literal["info", "warning", "shortfall"]
     path: str
     text: str
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One engine flag, environment variable or unit directive, and why it has this value.
+    """One engine flag, environment variable, unit directive or number of a pool, and why it has this value.
 
     `value` is empty for a flag that is a switch.
     """
@@ -60,6 +64,7 @@ class LabPlan:
 class NodePlan:
     """One machine: how it is reached, what it offers and what an hour of it costs.
 
+    `device_names` are those by which a driver may call the device, none where no GPU is.
     `price_per_hour` is that of the whole machine, in US dollars; None where nobody stated a price. `min_driver` is
     the oldest branch of NVIDIA's driver that the engine starts on, 0 where no GPU is.
     """
@@ -73,6 +78,7 @@ class NodePlan:
     host_key: str
     password_config: str
     device: str
+    device_names: tuple[str, ...]
     device_count: int
     min_driver: int
     price_per_hour: float | None
@@ -117,7 +123,7 @@ class PoolPlan:
     peak_sessions_per_replica: int
     max_num_seqs: int
     endpoints: tuple[str, ...]
-    reasons: tuple[str, ...]
+    decisions: tuple[Setting, ...]
 
 
 @dataclass(frozen=True)

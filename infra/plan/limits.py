@@ -25,7 +25,8 @@ GATE_SINCE = "0.24.0"
 _QUANTIZATION_CAPABILITY = {
     "auto_awq": 7.5, "auto_gptq": 7.5, "awq": 7.5, "awq_marlin": 7.5, "compressed-tensors": 7.5, "fp8": 7.5,
     "fp8_per_block": 7.5, "fp8_per_channel": 7.5, "fp8_per_tensor": 7.5, "gptq": 7.5, "gptq_marlin": 7.5,
-    "humming": 7.5, "int8_per_channel_weight_only": 7.5, "modelopt_fp4": 7.5, "modelopt_mixed": 7.5, "moe_wna16": 7.5, "torchao": 7.5,
+    "humming": 7.5, "int8_per_channel_weight_only": 7.5, "modelopt_fp4": 7.5, "modelopt_mixed": 7.5, "moe_wna16": 7.5,
+    "torchao": 7.5,
     "experts_int8": 8.0, "fbgemm_fp8": 8.0, "gpt_oss_mxfp4": 8.0, "modelopt": 8.0, "modelopt_mxfp8": 8.0, "mxfp4": 8.0,
     "deepseek_v4_fp8": 9.0, "fp_quant": 10.0, "mxfp8": 10.0, "nvfp4_per_token": 10.0,
 }  # fmt: skip
@@ -70,7 +71,7 @@ def _kv_refusal(device: Device, kv_cache_dtype: str) -> SizingError | None:
         return None
     return SizingError(
         "engine.kv_cache_dtype",
-        f"{device.name} ({device.generation}) has no {kv_cache_dtype} KV cache: use auto, or Ada, Hopper and newer GPUs",
+        f"{device.name} ({device.generation}) has no {kv_cache_dtype} KV cache: use auto, or Ada, Hopper and newer",
     )
 
 

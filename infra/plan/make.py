@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from infra.catalog.models import Model
+from infra.plan.choices import Choice, settle
 from infra.plan.demand import plan_demand, stage_of
 from infra.plan.engine import plan_engine
 from infra.plan.fleet_plan import FleetPlan, NodePlan, PoolPlan, ReplicaPlan
 from infra.plan.limits import refuse_version
 from infra.plan.nodes import lab_binds, lab_network, plan_nodes
 from infra.plan.placement import Ledger
-from infra.plan.pools import Choice, choose
-from infra.plan.reasons import fleet_notes, pool_notes, pool_reasons
+from infra.plan.reasons import fleet_notes, pool_decisions, pool_notes
 from infra.plan.replicas import plan_replicas
+from infra.plan.wishes import wish
 from infra.spec import FleetSpec
 
 _FRONT_ROLES = ("orchestrator", "agent", "stage", "worker")
@@ -51,15 +52,13 @@ def make_plan(spec: FleetSpec, models: Mapping[str, Model]) -> FleetPlan:
 def _choose_all(spec: FleetSpec, models: Mapping[str, Model], nodes: Sequence[NodePlan]) -> list[Choice]:
     """Every pool's choice, in the spec's order.
 
-    Pools whose nodes the operator named are placed first, since they cannot give way, then those that want the most
-    sessions.
+    Pools whose nodes the operator named are placed first, since they cannot give way, then the largest replicas, since
+    small ones fit between them.
     """
+    wishes = [wish(spec, item, models[spec.pools[item.pool].model], nodes) for item in plan_demand(spec)]
+    order = sorted(wishes, key=lambda item: (not item.pinned, -item.options[0].tensor_parallel_size))
     ledger = Ledger(nodes)
-    demand = {item.pool: item for item in plan_demand(spec)}
-    order = sorted(spec.pools, key=lambda name: (spec.pools[name].nodes is None, -demand[name].sessions))
-    chosen = {
-        name: choose(spec, demand[name], models[spec.pools[name].model], nodes, ledger) for name in order
-    }
+    chosen = {item.demand.pool: settle(item, ledger) for item in order}
     return [chosen[name] for name in spec.pools]
 
 
@@ -80,7 +79,7 @@ def _pool_plan(spec: FleetSpec, choice: Choice, replicas: Sequence[ReplicaPlan])
         peak_sessions_per_replica=shape.peak_sessions,
         max_num_seqs=shape.max_num_seqs,
         endpoints=tuple(f"{replica.base_url}/v1" for replica in replicas if replica.pool == demand.pool),
-        reasons=pool_reasons(choice, pool),
+        decisions=pool_decisions(choice, pool),
     )
 
 

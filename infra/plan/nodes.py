@@ -6,6 +6,7 @@ import ipaddress
 import zlib
 
 from infra.catalog.devices import Device, Price, device_named
+from infra.errors import SizingError
 from infra.plan.engine import MODELS_FOLDER, min_driver
 from infra.plan.fleet_plan import EnginePlan, LabPlan, NodePlan
 from infra.spec import FleetSpec
@@ -53,6 +54,7 @@ def _lab_nodes(spec: FleetSpec, lab: Lab, binds: dict[str, str]) -> tuple[NodePl
             host_key="",
             password_config="",
             device=LAB_DEVICE,
+            device_names=(),
             device_count=1,
             min_driver=0,
             price_per_hour=0.0,
@@ -64,7 +66,7 @@ def _lab_nodes(spec: FleetSpec, lab: Lab, binds: dict[str, str]) -> tuple[NodePl
 
 
 def _ssh_node(host: HostSpec, version: str) -> NodePlan:
-    device = device_named(host.device)
+    device = _device(host)
     price, source = _price(host.price_per_hour, device, host.devices)
     return NodePlan(
         name=host.name,
@@ -76,12 +78,20 @@ def _ssh_node(host: HostSpec, version: str) -> NodePlan:
         host_key=host.host_key or "",
         password_config=host.password_config or "",
         device=device.name,
+        device_names=(device.name, *device.aliases) if device.kind == "gpu" else (),
         device_count=host.devices,
         min_driver=min_driver(version) if device.kind == "gpu" else 0,
         price_per_hour=price,
         price_source=source,
         lab=None,
     )
+
+
+def _device(host: HostSpec) -> Device:
+    try:
+        return device_named(host.device)
+    except SizingError as error:
+        raise SizingError(f"nodes.hosts.{host.name}.device", error.message) from None
 
 
 def _price(stated: float | None, device: Device, devices: int) -> tuple[float | None, str]:

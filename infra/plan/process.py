@@ -1,8 +1,8 @@
 """How a replica's process is run: its names on the node, its environment, and what its unit may touch.
 
 The directives are those that were run against the real engine with systemd 252. Never to be added:
-MemoryDenyWriteExecute (just-in-time compilation dies), ProcSubset=pid (torch.compile dies), PrivateDevices on a GPU node
-(hides the GPUs), ProtectClock (hides every device on some versions of systemd).
+MemoryDenyWriteExecute (just-in-time compilation dies), ProcSubset=pid (torch.compile dies), PrivateDevices on a GPU
+node (hides the GPUs), ProtectClock (hides every device on some versions of systemd).
 """
 
 from __future__ import annotations

@@ -25,4 +25,4 @@ def _read(key: str, config: str, base: Path) -> Model:
             return model_from_config(path, name=key)
         return model_named(config)
     except SizingError as error:
-        raise SizingError(f"models.{key}.config", str(error).removeprefix(f"{error.field}: ")) from None
+        raise SizingError(f"models.{key}.config", error.message) from None

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from infra.plan.fleet_plan import NodePlan, Note, ReplicaPlan
+from infra.plan.choices import Choice
+from infra.plan.fleet_plan import NodePlan, Note, ReplicaPlan, Setting
 from infra.plan.placement import Seat
-from infra.plan.pools import Choice
 from infra.plan.sizing import HEADROOM, MOST_SEQUENCES, slots_of
+from infra.plan.text import count_text
 from infra.spec import FleetSpec
 from infra.spec.workload import Pool
 
@@ -25,8 +26,8 @@ def flag_reasons(choice: Choice, pool: Pool, seat: Seat) -> dict[str, str]:
     }
 
 
-def pool_reasons(choice: Choice, pool: Pool) -> tuple[str, ...]:
-    """The pool's story: sessions, split, replicas, sequences."""
+def pool_decisions(choice: Choice, pool: Pool) -> tuple[Setting, ...]:
+    """The pool's numbers in the order in which they follow from each other."""
     shape, demand = choice.shape, choice.demand
     replicas = (
         "fixed in the spec"
@@ -34,11 +35,12 @@ def pool_reasons(choice: Choice, pool: Pool) -> tuple[str, ...]:
         else f"{demand.sessions} sessions / {shape.slots} slots, rounded up"
     )
     return (
-        f"sessions: {demand.formula} = {demand.sessions}",
-        f"slots per replica {shape.slots}: {_slots_reason(choice)}",
-        f"tensor_parallel_size {shape.tensor_parallel_size}: {_split_reason(choice, pool)}",
-        f"replicas {shape.replicas}: {replicas}",
-        f"max_num_seqs {shape.max_num_seqs}: {_sequences_reason(choice, pool)}",
+        Setting("sessions", str(demand.sessions), demand.formula),
+        Setting("context_tokens", str(demand.context_tokens), "workload.context_tokens"),
+        Setting("tensor_parallel_size", str(shape.tensor_parallel_size), _split_reason(choice, pool)),
+        Setting("slots per replica", str(shape.slots), _slots_reason(choice)),
+        Setting("replicas", str(shape.replicas), replicas),
+        Setting("max_num_seqs", str(shape.max_num_seqs), _sequences_reason(choice, pool)),
     )
 
 
@@ -48,10 +50,10 @@ def pool_notes(choice: Choice, pool: Pool) -> Iterator[Note]:
     if shape.slots < shape.peak_sessions:
         waiting = demand.sessions - shape.slots * shape.replicas
         text = f"{waiting} of {demand.sessions} sessions have no seat at full context: they wait, or are computed again"
-        yield Note("warning", f"{place}.{_too_low(shape.max_num_seqs, shape.slots, pool)}", text)
+        yield Note("shortfall", f"{place}.{_too_low(shape.max_num_seqs, shape.slots, pool)}", text)
     if choice.unfixed and shape.gpus > choice.unfixed.gpus and shape.device.kind == "gpu":
         more = shape.gpus - choice.unfixed.gpus
-        text = f"the numbers fixed here take {more} more GPUs than the plan's own ({choice.unfixed.gpus})"
+        text = f"the numbers fixed here take {count_text(more, 'more GPU')} than the plan's own {choice.unfixed.gpus}"
         yield Note("info", place, text)
     if shape.tensor_parallel_size > 1 and shape.device.link == "pcie":
         text = f"{shape.device.name} has no NVLink: {shape.tensor_parallel_size} GPUs exchange every layer over PCIe"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from infra.flags import EngineRequest, engine_flags
+from infra.plan.choices import Choice
 from infra.plan.engine import MODELS_FOLDER, version_tuple
 from infra.plan.fleet_plan import EnginePlan, NodePlan, ReplicaPlan, Setting, WeightsPlan
 from infra.plan.limits import GATE_SINCE
 from infra.plan.placement import Seat
-from infra.plan.pools import Choice
 from infra.plan.process import directives, environment, unit_name, user_name
 from infra.plan.reasons import flag_reasons
 from infra.spec import FleetSpec
