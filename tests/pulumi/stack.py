@@ -27,6 +27,7 @@ class Stack:
     name: str = field(default_factory=lambda: f"t{uuid.uuid4().hex[:8]}")
     program: Path = PROGRAM
     config: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -51,6 +52,8 @@ class Stack:
         self.run("stack", "init", self.name, "--non-interactive")
         for key, value in self.config.items():
             self.run("config", "set", key, value)
+        for key, value in self.secrets.items():
+            self.run("config", "set", "--secret", key, value)
 
     def declare(self, resources: Mapping[str, Any]) -> None:
         """What the next preview or update of the test program wants."""
