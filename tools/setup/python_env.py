@@ -66,7 +66,7 @@ class Uv:
         home = self.places.cache / "tools" / f"{name}-{key_of([PYTHON_TAG], [lock])}"
         if not home.is_dir():
             with built_beside(home) as partial:
-                self.create(commands, partial, Path(sys.executable))
+                self.create(commands, partial, Path(sys.executable), ["--relocatable"])
                 self.install(commands, partial / "bin" / "python", lock)
         return home / "bin"
 
