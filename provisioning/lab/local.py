@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from provisioning.errors import LabError
@@ -66,9 +68,10 @@ def run_as_root(words: Sequence[str], *, stdin: bytes = b"", check: bool = True)
     if os.geteuid() == 0:
         return run(words, stdin=stdin, check=check)
     finished = run(["sudo", "-n", "--", *words], stdin=stdin, check=False)
-    if finished.exit_code != 0 and finished.stderr.startswith("sudo:"):
+    verdict = finished.stderr.strip().splitlines()[-1:]  # sudo may grumble about other things before
+    if finished.exit_code != 0 and verdict and verdict[0].startswith(_SUDO_REFUSES):
         raise LabError(
-            f"lab nodes need root for `{words[0]}`, and sudo refuses it to this user ({finished.stderr.strip()}): "
+            f"lab nodes need root for `{words[0]}`, and sudo does not let this user ({verdict[0]}): "
             f"allow it in /etc/sudoers without a password, run as root, {OTHERWISE}"
         )
     if check and finished.exit_code != 0:
@@ -86,6 +89,17 @@ def failure(words: Sequence[str], finished: Finished) -> str:
     return where
 
 
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """A file of the lab that cannot be read or written is a LabError too."""
+    try:
+        yield
+    except OSError as error:
+        advice = _ADVICE["No space left on device"] if error.errno == errno.ENOSPC else "see who owns it"
+        raise LabError(f"{error.filename or 'a file of the lab'}: {error.strerror}; {advice}") from error
+
+
+_SUDO_REFUSES = ("sudo:", "Sorry, user")
 _FORBIDDEN = (
     "this computer does not let root make namespaces and mounts, as is usual in a container: "
     f"use a whole or virtual machine, {OTHERWISE}"

@@ -27,6 +27,7 @@ POWER_OFF_TIMEOUT_S = 5
 """For the orderly end of a node that is removed: its services need no more, and nspawn clears up after itself."""
 
 KILL_TIMEOUT_S = 10
+NSPAWN_RUN_FOLDER = Path("/run/systemd/nspawn/propagate")
 RESOLV_CONFS = (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.conf"))
 _POLL_S = 0.05
 
@@ -47,6 +48,11 @@ class Machine:
     def is_alive(self) -> bool:
         """Whether its processes run."""
         return bool(processes_of(self.name))
+
+    def leaves_traces(self) -> bool:
+        """Whether there is anything of it."""
+        namespace = commands.NAMESPACES / self.name
+        return self.folder.path.exists() or os.path.lexists(namespace) or self.is_alive()
 
     def boot(self, record: NodeRecord, progress: Callable[[str], None]) -> None:
         """Starts it, with a fresh namespace and cable and the disk that it has."""
@@ -156,9 +162,8 @@ class Machine:
 
     def _clear_run_folders(self) -> None:
         """What nspawn leaves in /run when it is killed, and the control group that no systemd collects."""
-        left = Path("/run/systemd/nspawn/propagate") / self.name
-        if left.exists():
-            run_as_root(commands.delete_folders([left]))
+        if NSPAWN_RUN_FOLDER.exists():
+            run_as_root(commands.delete_folders([NSPAWN_RUN_FOLDER / self.name]))
         for group in commands.control_groups(self.name):
             if group.exists():
                 run_as_root(commands.delete_control_group(group))

@@ -14,8 +14,13 @@ SHORTEST_CLAIM_BITS = 8
 Listing = Sequence[Mapping[str, Any]]
 
 
+def interfaces(links: Listing) -> dict[str, str]:
+    """Every network interface and the bridge that it belongs to, if any, from `ip -j link show`."""
+    return {link["ifname"]: link.get("master", "") for link in _real(links)}
+
+
 def lab_bridges(links: Listing) -> dict[str, BridgeNote]:
-    """The bridges of all labs of this computer, by name, from `ip -j link show type bridge`."""
+    """The bridges of all labs of this computer, by name, from `ip -j link show`."""
     notes = {link["ifname"]: parse_note(link.get("ifalias", "")) for link in _real(links)}
     return {name: note for name, note in notes.items() if note}
 

@@ -8,7 +8,6 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from ipaddress import IPv4Interface
-from pathlib import Path
 from typing import Any
 
 from provisioning.errors import LabError
@@ -16,18 +15,17 @@ from provisioning.lab import commands, neighbours
 from provisioning.lab.local import run, run_as_root
 from provisioning.lab.names import BridgeNote, StackNames
 
-INTERFACES = Path("/sys/class/net")
-
 
 def ensure_network(names: StackNames, gateway: IPv4Interface, progress: Callable[[str], None]) -> None:
     """Makes the stack's network, or puts it right. Raises LabError when somebody else uses its addresses."""
     with _computer_lock():
-        bridges = neighbours.lab_bridges(_listing(["ip", "-j", "link", "show", "type", "bridge"]))
+        links = _links()
+        bridges = neighbours.lab_bridges(links)
         addresses = _listing(["ip", "-j", "-4", "address", "show"])
         if not neighbours.has_address(addresses, names.bridge, str(gateway.ip)):
             _refuse_if_used(names, gateway, addresses, bridges)
             _warn_of_firewalls(progress)
-        if not (INTERFACES / names.bridge).exists():
+        if names.bridge not in neighbours.interfaces(links):
             run_as_root(commands.make_bridge(names.bridge))
         note = bridges.get(names.bridge) or _new_note(names.stack, bridges)
         for words in commands.set_bridge(names.bridge, str(note), gateway):
@@ -43,29 +41,27 @@ def remove_network(names: StackNames) -> None:
     The bridge goes last: it is what remembers the rest.
     """
     with _computer_lock():
-        bridges = neighbours.lab_bridges(_listing(["ip", "-j", "link", "show", "type", "bridge"]))
+        links = _links()
+        bridges = neighbours.lab_bridges(links)
         note = bridges.pop(names.bridge, None)
         if note and not note.ip_forward and not bridges:
             _run_fed(commands.set_ip_forward(False))
         _run_fed(commands.delete_table(names.table))
-        if INTERFACES.exists():
-            for interface in sorted(entry.name for entry in INTERFACES.iterdir()):
-                if names.owns_veth(interface):
-                    delete_interface(interface)
-        delete_interface(names.bridge)
+        for interface in [*filter(names.owns_veth, neighbours.interfaces(links)), names.bridge]:
+            delete_interface(interface)
 
 
 def delete_interface(interface: str) -> None:
     """Takes an interface away if it is there; one whose namespace just went may go by itself meanwhile."""
-    if (INTERFACES / interface).exists():
+    if interface in neighbours.interfaces(_links()):
         gone = run_as_root(commands.delete_link(interface), check=False)
-        if gone.exit_code != 0 and (INTERFACES / interface).exists():
+        if gone.exit_code != 0 and interface in neighbours.interfaces(_links()):
             raise LabError(f"the network interface {interface} cannot be deleted: {gone.stderr.strip()}")
 
 
 def is_cabled(names: StackNames, address: str) -> bool:
     """Whether the node's cable ends in the stack's bridge."""
-    return (INTERFACES / names.bridge / "brif" / names.veth(address)).exists()
+    return neighbours.interfaces(_links()).get(names.veth(address)) == names.bridge
 
 
 def _refuse_if_used(
@@ -116,6 +112,10 @@ def _ip_forward() -> bool:
 def _run_fed(command: tuple[list[str], bytes]) -> None:
     words, stdin = command
     run_as_root(words, stdin=stdin)
+
+
+def _links() -> list[dict[str, Any]]:
+    return _listing(["ip", "-j", "link", "show"])
 
 
 def _listing(words: list[str]) -> list[dict[str, Any]]:

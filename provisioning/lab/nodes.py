@@ -10,7 +10,7 @@ from provisioning.lab import commands
 from provisioning.lab.folders import NodeRecord, check_room, lab_dir, node_folder, recorded_nodes, stack_lock
 from provisioning.lab.image import image_dir
 from provisioning.lab.keys import identity_file, public_half
-from provisioning.lab.local import require_programs
+from provisioning.lab.local import plain_errors, require_programs
 from provisioning.lab.machine import Machine, bound_folders
 from provisioning.lab.names import StackNames
 from provisioning.lab.network import ensure_network, is_cabled, remove_network
@@ -23,6 +23,7 @@ RESTART_TIMEOUT_S = 30
 """For the orderly end of a node that is booted again: its services may have something to write."""
 
 
+@plain_errors()
 def start(state: LabNodeState, progress: Progress = lambda _: None) -> LabNodeFacts:
     """Makes the node, boots it again with its disk, or adopts it as it runs; returns when an SSH login works.
 
@@ -39,7 +40,7 @@ def start(state: LabNodeState, progress: Progress = lambda _: None) -> LabNodeFa
     with stack_lock(state.stack):
         known = machine.folder.read_record()
         if known is None or known.removing:
-            _remove_node(machine, known)
+            _clear(machine, known)
             known = None
         record = _wanted_record(state, known)
         ensure_network(machine.names, state.gateway, progress)
@@ -61,6 +62,7 @@ def start(state: LabNodeState, progress: Progress = lambda _: None) -> LabNodeFa
     return facts
 
 
+@plain_errors()
 def read(state: LabNodeState) -> LabNodeFacts | None:
     """The node as it is, by its stack and name; None when there is none."""
     machine = _machine(state.stack, state.name)
@@ -78,6 +80,7 @@ def read(state: LabNodeState) -> LabNodeFacts | None:
     )
 
 
+@plain_errors()
 def remove(state: LabNodeState) -> None:
     """Leaves nothing of the node, and with the last one nothing of the stack. One that is not there is fine."""
     machine = _machine(state.stack, state.name)
@@ -87,6 +90,7 @@ def remove(state: LabNodeState) -> None:
             remove_network(machine.names)
 
 
+@plain_errors()
 def sweep(stack: str) -> list[str]:
     """Removes everything that bears the stack's name, whether it is recorded or not; the nodes that it removed."""
     names = _names(stack)
@@ -99,6 +103,7 @@ def sweep(stack: str) -> list[str]:
     return swept
 
 
+@plain_errors()
 def nodes_of(stack: str) -> list[LabNodeState]:
     """The recorded nodes of a stack, by name."""
     records = [node_folder(stack, node).read_record() for node in recorded_nodes(stack)]
@@ -116,6 +121,12 @@ def _wanted_record(state: LabNodeState, known: NodeRecord | None) -> NodeRecord:
             f"the image {known.image} of node {state.name} is gone: remove the node, then start it anew"
         )
     return replace(known, state=state)
+
+
+def _clear(machine: Machine, record: NodeRecord | None) -> None:
+    """What a removal or a sweep that was cut off left of the node."""
+    if machine.leaves_traces():
+        _remove_node(machine, record)
 
 
 def _remove_node(machine: Machine, record: NodeRecord | None) -> None:
