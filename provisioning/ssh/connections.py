@@ -36,7 +36,7 @@ class Connections:
         for attempt in tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(Unreachable),
             stop=tenacity.stop_after_delay(wait_s),
-            wait=tenacity.wait_exponential_jitter(initial=0.25, max=5, jitter=0.5),
+            wait=tenacity.wait_exponential(multiplier=0.25, max=5) + tenacity.wait_random(0, 0.5),
             reraise=True,
         ):
             with attempt:

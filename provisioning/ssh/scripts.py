@@ -18,9 +18,9 @@ def as_one_command(text: str) -> bytes:
 
 def title(text: str) -> str:
     """A script's name in messages: its first comment, else its first line."""
-    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#!")]
-    first = lines[0].lstrip("# ") if lines else "empty"
-    return f'the script "{first[:120]}"'
+    lines = (line.strip() for line in text.splitlines() if not line.startswith("#!"))
+    first = next((line.lstrip("# ") for line in lines if line), "")
+    return f'the script "{first}"' if len(first) <= 80 else f'the script "{first[:79]}…"'
 
 
 _PUT = """\

@@ -102,8 +102,10 @@ def test_fields_that_only_newer_drivers_know(newer, fabric, recovery):
 @pytest.mark.parametrize(
     "said",
     [
-        "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver. Make sure that the latest "
-        "NVIDIA driver is installed and running.",
+        (
+            "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver. Make sure that the latest "
+            "NVIDIA driver is installed and running."
+        ),
         "Failed to initialize NVML: Driver/library version mismatch\nNVML library version: 580.173",
         "No devices were found",
     ],

@@ -69,8 +69,10 @@ _CASES = {
     ),
     "another GPU among them": (
         _with_gpu(3, name="NVIDIA H100 PCIe"),
-        "has 7 x NVIDIA H100 80GB HBM3 and 1 x NVIDIA H100 PCIe and the plan asks for 8 x H100-SXM; "
-        "correct its device or devices in the spec",
+        (
+            "has 7 x NVIDIA H100 80GB HBM3 and 1 x NVIDIA H100 PCIe and the plan asks for 8 x H100-SXM; "
+            "correct its device or devices in the spec"
+        ),
     ),
     "no GPU": (
         replace(_EIGHT_H100, gpus=(), pci_gpus=(), driver_version="", has_libcuda=False),
@@ -84,8 +86,10 @@ _CASES = {
         replace(
             _EIGHT_H100, gpus=(), driver_problem="Failed to initialize NVML: Driver/library version mismatch"
         ),
-        'has an NVIDIA driver that does not work ("Failed to initialize NVML: Driver/library version mismatch"); '
-        "reboot it if the driver was just updated, else install driver 580 or newer",
+        (
+            'has an NVIDIA driver that does not work ("Failed to initialize NVML: Driver/library version mismatch"); '
+            "reboot it if the driver was just updated, else install driver 580 or newer"
+        ),
     ),
     "old driver": (
         replace(_EIGHT_H100, driver_version="570.86.10"),
