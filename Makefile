@@ -12,6 +12,7 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.14 python3.13 python3.12 pytho
 	$(p) -c 'import sys; sys.version_info >= (3, 11) and print("$(p)")' 2>/dev/null)) python3)
 VENV := .venv/bin
 
+.NOTPARALLEL:
 .PHONY: help up preview down key setup setup-dev test check bench lock clean-cache
 
 help: ## this list

@@ -169,7 +169,7 @@ def test_variables_survive_the_change_to_root(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("shutil.which", lambda _: "/usr/bin/sudo")
     assert as_root(["apt-get", "update"], {"A": "1"}) == ["sudo", "--", "env", "A=1", "apt-get", "update"]
     monkeypatch.setattr("shutil.which", lambda _: None)
-    with pytest.raises(SetupError, match="needs root, and there is no sudo"):
+    with pytest.raises(SetupError, match="not root and there is no sudo"):
         as_root(["true"], {})
 
 

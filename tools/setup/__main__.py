@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from provisioning.places import cache_dir
 from tools.setup.commands import Commands
@@ -26,10 +27,11 @@ from tools.setup.errors import SetupError
 from tools.setup.release import this_release
 from tools.setup.step import Places, Step
 from tools.setup.steps import PARTS, steps_for
-from tools.setup.system import check_disk, check_root_is_possible
+from tools.setup.system import check_disk, check_namespaces, confirm_sudo
 
 INTERRUPTED = 130
 FAILED = 3
+POLL_INTERVAL_S = 1.0
 
 
 def main() -> int:
@@ -58,8 +60,7 @@ def _make_ready(part: str, console: Console) -> int:
     with _lock(places.cache, console) as held:
         commands = Commands(console, places.cache / "logs", held)
         to_do = _open(steps)  # again: the set-up that was waited for may have done them
-        check_root_is_possible()
-        check_disk(places.cache, sum(step.needs_bytes for step in to_do))
+        _check_before(to_do, places, commands)
         for number, step in enumerate(to_do, 1):
             _run(step, f"[{number}/{len(to_do)}] {step.name}", commands)
     console.say(
@@ -70,6 +71,15 @@ def _make_ready(part: str, console: Console) -> int:
 
 def _open(steps: Sequence[Step]) -> list[Step]:
     return [step for step in steps if not step.is_done()]
+
+
+def _check_before(steps: Sequence[Step], places: Places, commands: Commands) -> None:
+    """Refuses in the first second what would fail after minutes."""
+    check_disk(places.cache, sum(step.needs_bytes for step in steps))
+    if any(step.needs_root for step in steps):
+        confirm_sudo(commands)
+    if any(step.needs_namespaces for step in steps):
+        check_namespaces(commands)
 
 
 def _run(step: Step, title: str, commands: Commands) -> None:
@@ -91,20 +101,27 @@ def _lock(cache: Path, console: Console) -> Iterator[int]:
     """Lets one set-up work at a time; a second one says so and waits. Yields the lock's file descriptor."""
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / "setup.lock").open("a+", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _try_lock(file):
             file.seek(0)
             owner = file.read().strip() or "unknown"
-            console.say(
-                f"set-up: another one is at work here, process {owner} or what it started; waiting for it"
-            )
-            fcntl.flock(file, fcntl.LOCK_EX)
+            why = f"another set-up is at work here, process {owner} or a program that it has started"
+            with console.timed("waiting", why):
+                while not _try_lock(file):
+                    time.sleep(POLL_INTERVAL_S)
+                    console.tick()
         file.seek(0)
         file.truncate()
         file.write(f"{os.getpid()}\n")
         file.flush()
         yield file.fileno()
+
+
+def _try_lock(file: TextIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 if __name__ == "__main__":

@@ -13,8 +13,7 @@ from tools.setup.cache import key_of, partial_of, point, points_to
 from tools.setup.commands import Commands
 from tools.setup.errors import SetupError
 from tools.setup.release import Release, distribution_python
-from tools.setup.step import Places
-from tools.setup.system import check_namespaces, confirm_sudo
+from tools.setup.step import Places, Step
 
 PACKAGES = (
     *("systemd", "systemd-sysv", "dbus", "openssh-server", "iproute2", "nftables", "sudo", "procps"),
@@ -32,7 +31,7 @@ KEPT_APT_OPTIONS = re.compile(
 
 
 @dataclass(frozen=True)
-class BaseImage:
+class BaseImage(Step):
     """Makes `<cache>/images/<codename>-<key>`, a root file system without host keys.
 
     It comes from the archives that this computer itself is installed from.
@@ -44,6 +43,8 @@ class BaseImage:
     name = "lab base image"
     why = "mmdebstrap downloads and unpacks a small system (300 MB, about half a minute)"
     needs_bytes = 1 << 30
+    needs_root = True
+    needs_namespaces = True
 
     def is_done(self) -> bool:
         """The image of today's key is complete and current."""
@@ -51,8 +52,6 @@ class BaseImage:
 
     def run(self, commands: Commands) -> None:
         """Builds the image, as root."""
-        confirm_sudo(commands)
-        check_namespaces(commands)
         if not self.home.is_dir():
             self._build(commands)
         point(self.places.cache, "base-image", self.home)

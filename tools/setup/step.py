@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar
 
 from tools.setup.commands import Commands
 
@@ -17,23 +18,25 @@ class Places:
     cache: Path
 
 
-class Step(Protocol):
+class Step(ABC):
     """One thing that is done once; `is_done` must be cheap, `run` must survive being cut off and started again."""
 
-    @property
-    def name(self) -> str:
-        """What it makes ready, in the operator's words."""
+    name: ClassVar[str]
+    """What it makes ready, in the operator's words."""
 
-    @property
-    def why(self) -> str:
-        """What happens meanwhile, and why it takes as long as it does."""
+    why: ClassVar[str]
+    """What happens meanwhile, and why it takes as long as it does."""
 
-    @property
-    def needs_bytes(self) -> int:
-        """Free disk space that `run` needs in the cache."""
+    needs_bytes: ClassVar[int]
+    """Free disk space that `run` needs in the cache."""
 
+    needs_root: ClassVar[bool] = False
+    needs_namespaces: ClassVar[bool] = False
+
+    @abstractmethod
     def is_done(self) -> bool:
         """Whether there is nothing to do."""
 
+    @abstractmethod
     def run(self, commands: Commands) -> None:
         """Does it, or raises SetupError."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -13,6 +13,7 @@ from pathlib import Path
 from tools.setup.commands import Commands, as_root
 from tools.setup.errors import SetupError
 from tools.setup.release import Release, distribution_python
+from tools.setup.step import Step
 
 LAB_PACKAGES = ("systemd-container", "mmdebstrap", "nftables", "openssh-client", "iproute2", "libnuma1")
 PACKAGES = ("ca-certificates", "curl")
@@ -21,7 +22,7 @@ APT_ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_MODE": "l"}
 
 
 @dataclass(frozen=True)
-class SystemPackages:
+class SystemPackages(Step):
     """Installs the packages that are missing, and only those."""
 
     release: Release
@@ -30,6 +31,7 @@ class SystemPackages:
     name = "system packages"
     why = "apt downloads and unpacks them; another apt at work is waited for"
     needs_bytes = 200 << 20
+    needs_root = True
 
     def is_done(self) -> bool:
         """Nothing is missing."""
@@ -39,7 +41,6 @@ class SystemPackages:
         """Installs what is missing; mends a cut-off dpkg and stale lists once."""
         missing = self._missing()
         commands.console.say(f"    to be installed: {' '.join(missing)}")
-        confirm_sudo(commands)
         if not any(Path("/var/lib/apt/lists").glob("*_Packages*")):
             _apt(commands, ["update"])
         try:
@@ -63,25 +64,19 @@ class SystemPackages:
 def wanted_packages(release: Release, *, lab: bool) -> tuple[str, ...]:
     """What must be installed: for the lab also what makes nodes and runs the engine on the distribution's Python."""
     packages = list(PACKAGES)
-    if find_spec("ensurepip") is None:  # Debian splits it off its Python
-        packages.append("python3-venv")
+    if find_spec("ensurepip") is None and sys.base_prefix == "/usr":  # Debian splits it off its Python
+        packages.append(f"python{sys.version_info.major}.{sys.version_info.minor}-venv")
     if lab:
         packages += [*LAB_PACKAGES, distribution_python(release).name]
     return tuple(packages)
 
 
-def check_root_is_possible() -> None:
-    """Raises SetupError unless this is root or there is a sudo to become it."""
-    if os.geteuid() != 0 and shutil.which("sudo") is None:
-        raise SetupError(
-            "This user is not root and there is no sudo: packages and lab nodes need root.",
-            advice="run the same command as root, or install sudo and allow this user to use it",
-        )
-
-
 def confirm_sudo(commands: Commands) -> None:
-    """Lets sudo ask for its password now, in the open, and not in the middle of a progress line."""
-    if os.geteuid() == 0:
+    """Lets sudo ask for its password now, in the open, and not in the middle of a progress line.
+
+    Raises SetupError where this user is not root and cannot become it.
+    """
+    if as_root(["true"], {}) == ["true"]:
         return
     commands.console.say("    sudo may ask for your password")
     if subprocess.run(["sudo", "--validate"], check=False).returncode != 0:

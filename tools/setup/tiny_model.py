@@ -9,11 +9,11 @@ from pathlib import Path
 from tools.setup.cache import built_beside, key_of, point, points_to
 from tools.setup.commands import Commands
 from tools.setup.engine import Engine
-from tools.setup.step import Places
+from tools.setup.step import Places, Step
 
 
 @dataclass(frozen=True)
-class TinyModel:
+class TinyModel(Step):
     """Makes `<cache>/models/tiny-llama-<key>` from the catalog's configuration, with the engine's own Python."""
 
     places: Places
