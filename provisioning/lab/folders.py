@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,6 +17,9 @@ from provisioning.places import state_dir
 
 NEEDED_BYTES = 256 << 20
 """What a booted node writes is some 10 MiB; a node that fills the disk would stop this computer too."""
+
+_LOCK_ATTEMPTS = 10_000
+"""Each lost one means that another caller came and went; so many in a row mean that no folder can be made here."""
 
 
 @dataclass(frozen=True)
@@ -158,20 +161,19 @@ def stack_lock(stack: str) -> Iterator[None]:
 
 
 def _locked(path: Path) -> int:
-    """An open, locked file: the one that `path` names still when the lock is ours, not one deleted meanwhile."""
-    while True:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    """An open, locked file: the one that `path` still names when the lock is ours, not one deleted meanwhile."""
+    for _ in range(_LOCK_ATTEMPTS):
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except FileNotFoundError:
-            continue  # the last node's removal took the folder away just now
+        except (FileExistsError, FileNotFoundError):
+            continue  # the last node's removal took the folder away at this moment
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        try:
+        with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(descriptor), path.stat()):
                 return descriptor
-        except FileNotFoundError:
-            pass
         os.close(descriptor)
+    raise LabError(f"{path.parent} cannot be made and locked: see what else is there under that name")
 
 
 def _subfolders(folder: Path) -> list[str]:

@@ -43,7 +43,8 @@ class LabNodeState:
             )
         self._check_network()
         for inside, below_cache in self.binds.items():
-            if not PurePosixPath(inside).is_absolute() or ".." in PurePosixPath(below_cache).parts:
+            source = PurePosixPath(below_cache)
+            if not PurePosixPath(inside).is_absolute() or source.is_absolute() or ".." in source.parts:
                 raise LabError(
                     f"node {self.name}: bind of {below_cache} at {inside}: give a folder of the cache "
                     "and an absolute path in the node"

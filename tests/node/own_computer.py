@@ -1,0 +1,161 @@
+"""Cases that need a computer to themselves: run in fresh network, mount and process namespaces by test_lab_computer.py.
+
+Nothing else has networks, firewall tables, processes or a /run here, so that "leaves nothing" can be checked exactly.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lab_stacks import LabStack
+
+from provisioning import lab
+from provisioning.places import state_dir
+
+LEFTOVERS = Path(__file__).resolve().parents[2] / "tools" / "leftovers"
+IP_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
+
+
+def run(*words: str, stdin: str = "") -> str:
+    return subprocess.run(words, input=stdin, stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
+def forwarding() -> bool:
+    return IP_FORWARD.read_text() == "1\n"
+
+
+@contextmanager
+def leaves_nothing() -> Iterator[None]:
+    """What stands after the block is what stood before it. Other workers of the real computer share its /var/lib."""
+    folder = Path(tempfile.mkdtemp())
+    (folder / "before").write_text(run(str(LEFTOVERS), "snapshot"))
+    yield
+    (folder / "after").write_text(run(str(LEFTOVERS), "snapshot"))
+    words = [
+        LEFTOVERS,
+        "compare",
+        "--ignore",
+        "files: /var/lib/agentfleet*",
+        folder / "before",
+        folder / "after",
+    ]
+    compared = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert compared.returncode == 0, compared.stdout + compared.stderr
+    assert os.listdir(state_dir() / "lab") == ["id_ed25519"]
+
+
+def removal_leaves_nothing(stack: LabStack) -> None:
+    with leaves_nothing():
+        nodes = [stack.start("node-1"), stack.start("node-2")]
+        nodes[0].sh("dd if=/dev/zero of=/root/file bs=1M count=20 status=none; nft add table inet mine")
+        for node in nodes:
+            lab.remove(node.state)
+
+
+def sweep_leaves_nothing(stack: LabStack) -> None:
+    with leaves_nothing():
+        stack.start("node-1")
+        stack.start("node-2")
+        lab.sweep(stack.name)
+
+
+def last_lab_of_the_computer_turns_forwarding_off(stack: LabStack) -> None:
+    other = LabStack(stack.folder)
+    one, two = stack.start("node-1"), other.start("node-1")
+    assert forwarding()
+    lab.remove(one.state)
+    assert forwarding()
+    lab.remove(two.state)
+    assert not forwarding()
+
+
+def forwarding_that_was_on_stays_on(stack: LabStack) -> None:
+    IP_FORWARD.write_text("1\n")
+    lab.remove(stack.start("node-1").state)
+    assert forwarding()
+
+
+def firewalls_of_others_are_not_touched(stack: LabStack) -> None:
+    chain = "chain FORWARD { type filter hook forward priority filter; policy drop; }"
+    run("nft", "-f", "-", stdin=f"table ip filter {{\n{chain}\n}}\n")
+    before = run("nft", "list", "ruleset")
+    said: list[str] = []
+    lab.start(stack.state("node-1"), said.append)
+    assert any("table 'ip filter'" in line and "drops forwarded packets" in line for line in said)
+    lab.remove(stack.state("node-1"))
+    assert run("nft", "list", "ruleset") == before
+
+
+def start_mends_a_network_that_somebody_broke(stack: LabStack) -> None:
+    node = stack.start("node-1")
+    run("nft", "flush", "ruleset")
+    [bridge] = [
+        link["ifname"] for link in json.loads(run("ip", "-j", "link", "show", "type", "bridge")) if link
+    ]
+    run("ip", "link", "delete", "dev", bridge)
+    broken = lab.read(node.state)
+    assert broken is not None
+    assert not broken.running
+    assert stack.start("node-1").facts == node.facts
+    assert "masquerade" in run("nft", "list", "ruleset")
+    lab.remove(node.state)
+
+
+def nodes_reach_the_world_as_this_computer_and_the_world_not_them(stack: LabStack) -> None:
+    run("ip", "netns", "add", "world")
+    run("ip", "link", "add", "uplink", "type", "veth", "peer", "name", "eth0", "netns", "world")
+    run("ip", "address", "add", "203.0.113.1/24", "dev", "uplink")
+    run("ip", "link", "set", "uplink", "up")
+    run("ip", "-n", "world", "address", "add", "203.0.113.2/24", "dev", "eth0")
+    run("ip", "-n", "world", "link", "set", "eth0", "up")
+    run("ip", "-n", "world", "route", "add", "default", "via", "203.0.113.1")
+    who = "import socket; s = socket.create_server(('', 80)); print(flush=True); print(s.accept()[1][0])"
+    server = subprocess.Popen(
+        ["ip", "netns", "exec", "world", sys.executable, "-c", who], stdout=subprocess.PIPE, text=True
+    )
+    assert server.stdout is not None
+    server.stdout.readline()  # it listens
+    node = stack.start("node-1")
+    node.sh("bash -c ': </dev/tcp/203.0.113.2/80'")
+    assert server.communicate(timeout=10)[0] == "203.0.113.1\n"
+    knock = [
+        "ip",
+        "netns",
+        "exec",
+        "world",
+        "timeout",
+        "1",
+        "bash",
+        "-c",
+        f": </dev/tcp/{node.facts.address}/22",
+    ]
+    assert subprocess.run(knock, capture_output=True, check=False).returncode != 0
+    lab.remove(node.state)
+
+
+def main(case: str) -> None:
+    """Makes this process's namespaces a computer of its own, and runs the case in it."""
+    run("mount", "-t", "tmpfs", "tmpfs", "/run")
+    for folder in (
+        "/run/mount",
+        "/run/systemd",
+    ):  # what mount and systemd-nspawn make once and every computer has
+        Path(folder).mkdir()
+    run("ip", "link", "set", "lo", "up")
+    IP_FORWARD.write_text("0\n")
+    stack = LabStack(Path(tempfile.mkdtemp()))
+    try:
+        globals()[case](stack)
+    finally:
+        lab.sweep(stack.name)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
