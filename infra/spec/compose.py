@@ -1,6 +1,6 @@
 """YAML text to a document.
 
-The events of ruamel's parser are read here directly, not its round-trip objects: so every value keeps its place and
+The events of PyYAML's parser are read here directly, not its constructed objects: so every value keeps its place and
 spelling, a key written twice is named with both lines, and words that YAML readers disagree about (yes, 010, 1_000)
 stay text until a field asks for something else.
 """
@@ -11,9 +11,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-from ruamel.yaml.events import (
+import yaml
+from yaml.events import (
     AliasEvent,
     CollectionStartEvent,
     DocumentStartEvent,
@@ -47,7 +46,7 @@ def read_yaml(text: str) -> Document:
     composer = _Composer(text)
     try:
         root = composer.read()
-    except YAMLError as error:
+    except yaml.YAMLError as error:
         place, message = explain_syntax(text, error)
         return Document(Entry(), (*composer.faults, Fault((), message, place)), whole=False)
     except _UnreadableError as error:
@@ -65,7 +64,7 @@ class _Composer:
     def __init__(self, text: str) -> None:
         self.faults: list[Fault] = []
         self._anchors: dict[str, Entry] = {}
-        self._events: Iterator[Event] = YAML(typ="safe", pure=True).parse(text)
+        self._events: Iterator[Event] = yaml.parse(text, Loader=yaml.SafeLoader)
 
     def read(self) -> Entry:
         next(self._events)  # the stream's start
@@ -161,7 +160,8 @@ class _Composer:
 
 
 def _place(event: Event) -> Place:
-    return Place(event.start_mark.line + 1, event.start_mark.column + 1)
+    mark = event.start_mark
+    return Place(mark.line + 1, mark.column + 1) if mark else Place()
 
 
 def _tag(tag: object) -> str:

@@ -27,7 +27,8 @@ def explain(errors: Sequence[ErrorDetails], document: Document) -> Iterator[Faul
         path = tuple(error["loc"])
         if error["type"] == "missing" and path in misspelt:
             continue
-        path = tuple(key for key in path if key != _KEY)
+        if path[-1] == _KEY and _KEY not in document.find(path[:-1]).children:
+            path = path[:-1]
         yield Fault(path, _message(error, path, document.find(path)))
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.reader import ReaderError
+from yaml import MarkedYAMLError, YAMLError
+from yaml.reader import ReaderError
 
 from infra.spec.document import Place
 
@@ -52,11 +52,11 @@ _CAUSES: tuple[tuple[str, str, bool], ...] = (
         False,
     ),
 )
-"""Pattern in ruamel's problem, our message, and whether the fault lies where the construct began."""
+"""Pattern in PyYAML's problem, our message, and whether the fault lies where the construct began."""
 
 
 def explain_syntax(text: str, error: YAMLError) -> tuple[Place, str]:
-    """Where a YAML error lies and what to do about it; ruamel's own words where they are not known here."""
+    """Where a YAML error lies and what to do about it; PyYAML's own words where they are not known here."""
     if isinstance(error, ReaderError):
         place = _place_of(text, error.position)
         return place, f"the character U+{ord(text[error.position]):04X} is not allowed in YAML: remove it"

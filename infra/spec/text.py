@@ -16,7 +16,6 @@ from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 from infra.spec.document import shown
 
 LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,7 @@ def _version(value: Any) -> Any:
 
 
 def _node_folder(value: str) -> str:
-    if not value.startswith("/") or _CONTROL.search(value) or "/../" in f"{value}/":
+    if not value.startswith("/") or not value.isprintable() or "/../" in f"{value}/":
         raise ValueError(
             f"must be an absolute path on the node, such as /data/models/llama, not {shown(value)}"
         )
@@ -64,11 +63,11 @@ def _node_folder(value: str) -> str:
 
 
 def one_line(value: str) -> str:
-    """Text that fits on a line of a unit: not empty, no control characters."""
+    """Text that fits on a line of a unit: not empty, no control or invisible characters."""
     if not value.strip():
         raise ValueError("is empty text: give a value or remove the key")
-    if _CONTROL.search(value):
-        raise ValueError("must be one line without control characters")
+    if not value.isprintable():
+        raise ValueError("must be one line of printable characters")
     return value
 
 
