@@ -71,8 +71,9 @@ class BaseImage(Step):
         partial = partial_of(self.home)
         self.home.parent.mkdir(parents=True, exist_ok=True)
         commands.run_privileged(["rm", "-rf", "--one-file-system", "--", str(partial)])
+        # In a mount namespace of its own: what a killed mmdebstrap leaves mounted in the image is gone with it.
         commands.run_privileged(
-            self._words(partial),
+            ["unshare", "--mount", "--", *self._words(partial)],
             advice="see whether `apt-get update` works here; the image comes from the same archives",
         )
         partial.rename(self.home)
