@@ -18,9 +18,7 @@ def fields_at(path: Path) -> Mapping[str, FieldInfo]:
     part: type[Part] | None = FleetSpec
     named = False
     for key in path:
-        if named or isinstance(
-            key, int
-        ):  # the name of a pool or the index of a host: its part is known already
+        if named or isinstance(key, int):  # a pool's name or a host's index: its part is known already
             named = False
             continue
         info = _fields(part).get(str(key)) if part else None

@@ -58,7 +58,7 @@ def _message(error: ErrorDetails, path: Path, entry: Entry) -> str:
 def _noun(path: Path) -> str:
     """The description of the field at `path`, fit for the middle of a sentence."""
     info = fields_at(path[:-1]).get(str(path[-1]))
-    text = ((info and info.description) or "a value").removesuffix(".")
+    text = ((info and info.description) or "its value").removesuffix(".")
     return text[0].lower() + text[1:]
 
 
