@@ -22,9 +22,8 @@ OPEN_S = 26.0
 """From the name to a root shell; each step has a limit of its own below that."""
 _PROBE_S = 13.0
 """A cloud image answers a forbidden root login with a sentence, which is worth quoting, and hangs up 10 s later."""
-_OPEN_SESSION_S = 10.0
-_SESSION_WAIT_S = 12.0
-"""A command that was stopped holds its session until it has ended, 6 s at most."""
+_SESSION_WAIT_S = 20.0
+"""Longer than a dead link takes to show, and than a stopped command takes to end and free its session (6 s)."""
 _SLOWER_S = 1.0
 """The machine's own limit comes this much later than ours, which is the one that is reported."""
 
@@ -47,16 +46,23 @@ class Link:
         return self.transport.is_active()
 
     def session(self) -> paramiko.Channel:
-        """A fresh session. Raises one of BROKEN for a dead link, HostError for a server that grants no more."""
+        """A fresh session. Raises one of BROKEN for a dead link, HostError for a server that grants no more.
+
+        What the server refuses now may be free soon, and a link that does not answer may carry others' commands: it
+        is given up only when it is known to be dead. (A refusal is no ChannelException for every thread: paramiko
+        hands that to whichever looks first, and the others a bare SSHException.)
+        """
         deadline = Deadline(_SESSION_WAIT_S)
         while True:
             try:
-                return self.transport.open_session(timeout=_OPEN_SESSION_S)
-            except paramiko.ChannelException as error:
+                return self.transport.open_session(timeout=deadline.within(_SESSION_WAIT_S))
+            except paramiko.SSHException as error:
+                if not self.is_alive:
+                    raise
                 if deadline.is_over:
                     sentence = (
-                        f"its SSH server refuses another session ({error.text}); "
-                        "set MaxSessions to 10 or more in sshd_config there"
+                        f"its SSH server grants no session within {_SESSION_WAIT_S:g} s; look whether it hangs, "
+                        "or set MaxSessions to 10 or more in sshd_config there"
                     )
                     raise HostError(self.address.label, sentence) from error
             time.sleep(0.5)
@@ -88,7 +94,7 @@ def _become_root(
     result = Result(1, "", "")
     for elevation in elevations(address.user, password):
         try:
-            channel = transport.open_session(timeout=deadline.within(_OPEN_SESSION_S))
+            channel = transport.open_session(timeout=deadline.within(_PROBE_S))
             result = _exchange(channel, elevation, PROBE, b"", deadline.within(_PROBE_S))
         except TimeIsOver as over:
             sentence = (

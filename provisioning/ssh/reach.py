@@ -24,10 +24,10 @@ RESOLVE_S = 8.0
 CONNECT_S = 8.0
 GREETING_S = 8.0
 HANDSHAKE_S = 10.0
-DEAD_LINK_MS = 15_000
+DEAD_LINK_MS = 12_000
 """Sent data that stays unacknowledged this long ends the link (tcp(7)); without it Linux takes 15 minutes."""
 KEEPALIVE_S = 5
-"""Something is sent at least this often, so that a dead link is noticed after 20 s at the latest."""
+"""Something is sent at least this often, so that a dead link is noticed after 17 s at the latest."""
 _TURNED_AWAY = (0.3, 0.8, 1.5)
 """Seconds before the next try when sshd drops a login at random because many come at once (MaxStartups)."""
 
