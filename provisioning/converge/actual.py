@@ -9,9 +9,6 @@ from dataclasses import dataclass, field
 from provisioning.ssh import Connection
 from provisioning.state import ServiceState
 
-MARKER = ".agentfleet-complete"
-"""File of a complete artifact folder; its content is the artifact's key."""
-
 
 @dataclass(frozen=True)
 class ActualFile:

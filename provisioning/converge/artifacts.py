@@ -6,13 +6,13 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from provisioning.converge.actual import MARKER
 from provisioning.converge.machine import Machine
 from provisioning.converge.record import ROOT
 from provisioning.converge.secrets import fill
-from provisioning.errors import CommandError, CommandTimeout
+from provisioning.errors import CommandError, CommandTimeout, Interrupted
 from provisioning.ssh import Connection
 from provisioning.state import Artifact
 
@@ -20,52 +20,47 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 """Where the `uploads` of an artifact are found."""
 
 POLL_S = 2.0
-_ABSENT, _RUNNING = "absent", "running"
+_COMPLETE, _RUNNING, _ABSENT = "complete", "running", "absent"
 
 
 def bring(machine: Machine, path: str, artifact: Artifact, secrets: Mapping[str, str]) -> None:
-    """Bring the folder at `path` and mark it complete. Raises CommandError with the script's last lines."""
-    shell = machine.shell
-    unit = f"agentfleet-bring-{hashlib.sha256(path.encode()).hexdigest()[:12]}"
-    work = f"{ROOT}/work/{unit}"
-    if _state(shell, unit, work)[0] == _ABSENT:
-        _send(shell, work, artifact, secrets)
-        shell.script(_START, unit, work, path, timeout_s=60)
+    """Bring the folder at `path`, which is marked complete at its end. Raises CommandError with the log's last lines.
+
+    What an earlier run started is waited for, not started again.
+    """
+    job = _Job(path, artifact.key)
+    if _ask(machine.shell, job)[0] == _ABSENT:
+        _send(machine.shell, job, artifact, secrets)
+        machine.shell.script(_START, *job.words, timeout_s=60)
     try:
-        _wait(machine, unit, work, artifact)
-        shell.put(f"{path}/{MARKER}", artifact.key.encode(), mode="0644", owner="root", group="root")
-    finally:
-        shell.script(_CLEAR, unit, work, ROOT, timeout_s=60)
+        _wait(machine, job, artifact)
+    except (CommandError, Interrupted):
+        machine.shell.script(_CLEAR, *job.words, timeout_s=60)
+        raise
 
 
 def remove(shell: Connection, path: str) -> None:
     """Take the folder away; the marker first, so that a half-removed folder never counts as complete."""
-    shell.script('rm -f -- "$1/$2"; rm -rf -- "$1"', path, MARKER, timeout_s=600)
+    shell.script(_REMOVE, *_Job(path, "").words, timeout_s=600)
 
 
-def _wait(machine: Machine, unit: str, work: str, artifact: Artifact) -> None:
-    deadline = time.monotonic() + artifact.timeout_s
-    what = f"bringing {artifact.title}"
-    while True:
-        state, log = _state(machine.shell, unit, work)
-        last_lines = log.strip()
-        if state == "0":
-            return
-        if state == _ABSENT:
-            last_lines += "\nthe machine was restarted in the middle"
-        if state != _RUNNING:
-            code = int(state) if state.isdigit() else None
-            raise CommandError(machine.host, [], code, last_lines, what=what)
-        if time.monotonic() > deadline:
-            raise CommandTimeout(machine.host, [], artifact.timeout_s, last_lines, what=what)
-        machine.progress(f"{artifact.title}: {last_lines.rpartition(chr(10))[2][:120] or 'working'}")
-        time.sleep(POLL_S)
+@dataclass(frozen=True)
+class _Job:
+    """The unit that brings a folder, and where it works."""
+
+    path: str
+    key: str
+
+    @property
+    def words(self) -> tuple[str, str, str, str]:
+        """What the scripts below know as $1 to $4: unit, work folder, destination and key."""
+        unit = f"agentfleet-bring-{hashlib.sha256(self.path.encode()).hexdigest()[:12]}"
+        return f"{unit}.service", f"{ROOT}/{unit}", self.path, self.key
 
 
-def _send(shell: Connection, work: str, artifact: Artifact, secrets: Mapping[str, str]) -> None:
-    shell.script(
-        '# making a work folder\nrm -rf -- "$1"; mkdir -p -- "$1"; chmod 0700 -- "$1"', work, timeout_s=60
-    )
+def _send(shell: Connection, job: _Job, artifact: Artifact, secrets: Mapping[str, str]) -> None:
+    work = job.words[1]
+    shell.script('# making a work folder\nrm -rf -- "$1"; mkdir -p -m 0700 -- "$1"', work, timeout_s=60)
     for name, source in artifact.uploads.items():
         data = (REPOSITORY / source).read_bytes()
         shell.put(f"{work}/{name}", data, mode="0600", owner="root", group="root")
@@ -73,28 +68,65 @@ def _send(shell: Connection, work: str, artifact: Artifact, secrets: Mapping[str
     shell.put(f"{work}/script.sh", script, mode="0600", owner="root", group="root")
 
 
-def _state(shell: Connection, unit: str, work: str) -> tuple[str, str]:
-    """_ABSENT, _RUNNING or the script's exit code; and the end of its log."""
-    state, _, log = shell.script(_ASK, unit, work, timeout_s=30).stdout.partition("\n")
-    return state.strip(), log
+def _wait(machine: Machine, job: _Job, artifact: Artifact) -> None:
+    deadline = time.monotonic() + artifact.timeout_s
+    what = f"bringing {artifact.title}"
+    while True:
+        state, last_lines = _ask(machine.shell, job)
+        if state == _COMPLETE:
+            return
+        if state == _ABSENT:
+            last_lines += "\nthe machine was restarted in the middle; run again"
+        if state != _RUNNING:
+            code = int(state) if state.isdigit() else None
+            raise CommandError(machine.host, [], code, last_lines, what=what)
+        if time.monotonic() > deadline:
+            raise CommandTimeout(machine.host, [], artifact.timeout_s, last_lines, what=what)
+        if machine.stopped():
+            raise Interrupted(machine.host, what)
+        machine.progress(f"{artifact.title}: {last_lines.rpartition(chr(10))[2][:120] or 'working'}")
+        time.sleep(POLL_S)
 
 
+def _ask(shell: Connection, job: _Job) -> tuple[str, str]:
+    """_COMPLETE, _RUNNING, _ABSENT or the script's exit code; and the end of its log."""
+    state, _, log = shell.script(_ASK, *job.words, timeout_s=30).stdout.partition("\n")
+    return state.strip(), log.strip()
+
+
+# The unit marks the folder itself: when the connection or the controller is gone by then, nothing is left to do.
 _START = """# starting to bring a folder
-systemctl reset-failed -- "$1.service" 2>/dev/null || :
-systemd-run --quiet --collect --unit="$1" --setenv=DESTINATION="$3" --setenv=WORK="$2" --setenv=HOME=/root \
-    sh -c 'sh -eu "$WORK/script.sh" >"$WORK/log" 2>&1; echo $? >"$WORK/exit.new"; mv "$WORK/exit.new" "$WORK/exit"'
+systemctl reset-failed -- "$1" 2>/dev/null || :
+systemd-run --quiet --collect --unit="$1" --description="agentfleet brings $3" \\
+    --setenv=WORK="$2" --setenv=DESTINATION="$3" --setenv=KEY="$4" \
+    --setenv=HOME=/root sh -c '
+        if sh -eu "$WORK/script.sh" >"$WORK/log" 2>&1; then
+            printf %s "$KEY" >"$DESTINATION/.agentfleet-complete"
+            rm -rf -- "$WORK"
+        else
+            echo $? >"$WORK/exit.new" && mv "$WORK/exit.new" "$WORK/exit"
+        fi'
 """
 
 _ASK = """# asking how far a folder is
-if [ -f "$2/exit" ]; then cat "$2/exit"
-elif systemctl is-active --quiet -- "$1.service"; then echo running
+running=no
+! systemctl is-active --quiet -- "$1" || running=yes
+if [ "$(cat "$3/.agentfleet-complete" 2>/dev/null || :)" = "$4" ]; then echo complete
 elif [ -f "$2/exit" ]; then cat "$2/exit"
+elif [ "$running" = yes ]; then echo running
 else echo absent; fi
 [ ! -f "$2/log" ] || tail -n 15 -- "$2/log" | tr '\\r' '\\n' | tail -n 15
 """
 
-_CLEAR = """# tidying up after bringing a folder
-systemctl stop -- "$1.service" 2>/dev/null || :
+_CLEAR = """# stopping to bring a folder
+systemctl stop -- "$1" 2>/dev/null || :
 rm -rf -- "$2"
-rmdir -- "$3/work" 2>/dev/null || :
 """
+
+_REMOVE = (
+    _CLEAR
+    + """
+rm -f -- "$3/.agentfleet-complete"
+rm -rf -- "$3"
+"""
+)

@@ -1,0 +1,91 @@
+"""A small real service for tests of the provider: a unit that serves HTTP, a file with a secret, a folder to bring."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stack import Stack
+
+from provisioning.properties import service_to_properties
+from provisioning.state import Artifact, Probe, Ready, RenderedFile, ServiceState, Unit
+
+NETWORK = "198.18.250"
+"""Not in the range of a stack's default network's likely neighbours; each module of tests adds its own last part."""
+
+UNIT_TEXT = """\
+[Unit]
+Description=small web server of a test
+[Service]
+DynamicUser=yes
+EnvironmentFile=/etc/agentfleet-test/web/key.env
+StateDirectory=agentfleet-test-web
+WorkingDirectory=/opt/agentfleet-test/site
+ExecStart=/usr/bin/python3 -m http.server \\
+    {port} {flags}
+Restart=on-failure
+RestartSec=1
+[Install]
+WantedBy=multi-user.target
+"""
+UNIT = "fleet-test-web.service"
+UNIT_PATH = f"/etc/systemd/system/{UNIT}"
+KEY_PATH = "/etc/agentfleet-test/web/key.env"
+SITE = "/opt/agentfleet-test/site"
+
+
+def web(
+    port: int = 8000, flags: str = "", packages: tuple[str, ...] = (), bring_s: float = 0.2
+) -> ServiceState:
+    """The service. `bring_s` is how long its folder takes to be brought."""
+    return ServiceState(
+        name="web",
+        packages=packages,
+        files={
+            UNIT_PATH: RenderedFile(UNIT_TEXT.format(port=port, flags=flags)),
+            KEY_PATH: RenderedFile("KEY=${secret:api_key}\n", "0600"),
+        },
+        directories=("/etc/agentfleet-test/web",),
+        artifacts={
+            SITE: Artifact(
+                "v1",
+                "a site",
+                f'mkdir -p "$DESTINATION"; echo working; sleep {bring_s}; echo hello >"$DESTINATION/index.html"',
+                timeout_s=60,
+            )
+        },
+        checks=(("systemd-analyze", "verify", UNIT_PATH),),
+        units={UNIT: Unit()},
+        ready=Ready(UNIT, (Probe(f"http://127.0.0.1:{port}/index.html"),), 20),
+    )
+
+
+def on_lab_node(stack: Stack, service: ServiceState, network: str) -> dict[str, Any]:
+    """Resources: a lab node, a host on it and the service."""
+    node = {
+        "name": "n1",
+        "network": f"{network}.0/24",
+        "address": f"{network}.10",
+        "binds": {},
+        "running": True,
+    }
+    return {
+        "n1": {"kind": "LabNode", "properties": {"stack": stack.name, **node}},
+        "h1": {
+            "kind": "Host",
+            "node": "n1",
+            "properties": {"stack": stack.name, "requirements": {}, "reachable": True},
+        },
+        "web": service_on(stack, "h1", service),
+    }
+
+
+def on_own_host(stack: Stack, service: ServiceState, access: dict[str, Any]) -> dict[str, Any]:
+    """Resources: a machine of the operator's, and the service on it."""
+    host = {"stack": stack.name, "access": access, "requirements": {}, "reachable": True}
+    return {"h1": {"kind": "Host", "properties": host}, "web": service_on(stack, "h1", service)}
+
+
+def service_on(stack: Stack, host: str, service: ServiceState) -> dict[str, Any]:
+    """The service as a resource of the test program."""
+    properties = {"stack": stack.name, **service_to_properties(service)}
+    return {"kind": "Service", "host": host, "secrets": {"api_key": "hush"}, "properties": properties}
