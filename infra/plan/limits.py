@@ -57,6 +57,10 @@ def refusal(device: Device, kv_cache_dtype: str, quantization: str | None, model
 
 
 def _device_refusal(device: Device) -> SizingError | None:
+    if device.generation.startswith(("cdna", "rdna")):
+        return SizingError(
+            "nodes", f"{device.name} is an AMD GPU, and the engine is locked for NVIDIA's only"
+        )
     if device.kind == "gpu" and float(device.compute_capability) < OLDEST_CAPABILITY:
         return SizingError(
             "nodes", f"{device.name} is older than the engine's kernels ({OLDEST_CAPABILITY} and newer)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping, Sequence
 
 from infra.catalog.models import Model
@@ -84,10 +85,13 @@ def _pool_plan(spec: FleetSpec, choice: Choice, replicas: Sequence[ReplicaPlan])
 
 
 def _clients(spec: FleetSpec) -> tuple[str, ...]:
-    """Networks that may reach the engines; a lab fleet that names none lets its own network in."""
+    """Networks that may reach the engines, none of them inside another, as nftables' sets ask for.
+
+    A lab fleet that names none lets its own network in.
+    """
     if not spec.access.clients and spec.nodes.lab:
         return (str(spec.nodes.lab.network or lab_network(spec.name)),)
-    return tuple(str(network) for network in spec.access.clients)
+    return tuple(str(network) for network in ipaddress.collapse_addresses(spec.access.clients))
 
 
 def _cost_per_hour(nodes: Sequence[NodePlan], replicas: Sequence[ReplicaPlan]) -> float | None:

@@ -55,6 +55,9 @@ def _common(unit: str, engine_folder: str, ready_timeout_s: int) -> Iterator[Set
     yield Setting(
         "VLLM_HOST_IP", "127.0.0.1", "all parts of a replica are on this node: nothing listens outside"
     )
+    yield Setting(
+        "GLOO_SOCKET_IFNAME", "lo", "all parts of a replica are on this node: nothing listens outside"
+    )
     yield Setting("VLLM_ENGINE_READY_TIMEOUT_S", str(ready_timeout_s), "engine.ready_timeout_s")
 
 
@@ -65,11 +68,12 @@ def _gpu(engine_folder: str, gpu_ids: tuple[int, ...]) -> Iterator[Setting]:
         "CUDA_HOME", f"{engine_folder}/cuda", "the toolkit that the engine was locked with, for FlashInfer"
     )
     if len(gpu_ids) > 1:
+        yield Setting("NCCL_SOCKET_IFNAME", "lo", "GPUs of one node find each other without its network")
         yield Setting("NCCL_DEBUG", "WARN", "say why when GPUs cannot talk to each other")
 
 
 def _cpu() -> Iterator[Setting]:
-    yield Setting("VLLM_ENABLE_V1_MULTIPROCESSING", "0", "one process is enough on a lab node")
+    yield Setting("VLLM_ENABLE_V1_MULTIPROCESSING", "0", "no worker of its own, which would take 0.9 GiB")
     yield Setting("VLLM_CPU_OMP_THREADS_BIND", "nobind", "lab nodes share the computer's cores")
     yield Setting("OMP_NUM_THREADS", "1", "lab nodes share the computer's cores")
 
