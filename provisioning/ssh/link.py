@@ -13,9 +13,9 @@ from provisioning.errors import HostError
 from provisioning.ssh.address import Address
 from provisioning.ssh.deadline import Deadline
 from provisioning.ssh.elevation import PROBE, Elevation, elevations, is_root, refusal
+from provisioning.ssh.handshake import closed_on_failure, connect
 from provisioning.ssh.hostkey import HostKey
 from provisioning.ssh.login import log_in
-from provisioning.ssh.reach import closed_on_failure, connect
 from provisioning.ssh.session import LinkLost, Result, TimeIsOver, exchange
 
 OPEN_S = 26.0

@@ -26,7 +26,7 @@ def log_in(transport: paramiko.Transport, address: Address, password: str | None
         if address.identity_file:
             _with_identity_file(transport, address, password)
         elif password is None or not _with_password(transport, address, password):
-            _with_any_own_key(transport, address)
+            _with_any_own_key(transport, address, password)
     except (paramiko.SSHException, EOFError, OSError) as error:
         raise _login_error(transport, address, str(error)) from error
 
@@ -91,11 +91,14 @@ def _with_password(transport: paramiko.Transport, address: Address, password: st
     """Logs in with the password; False when the server takes none, so that it may be meant for sudo alone."""
     try:
         still_asked = transport.auth_password(address.user, password)
-    except paramiko.BadAuthenticationType:
-        return False
     except paramiko.AuthenticationException as error:
         if not transport.is_active():
             raise
+        if (
+            isinstance(error, paramiko.BadAuthenticationType)
+            and "keyboard-interactive" not in error.allowed_types
+        ):
+            return False
         raise HostError(
             address.label,
             f"it refuses the password of user {address.user}; correct user or password, or use an identity_file",
@@ -108,21 +111,27 @@ def _with_password(transport: paramiko.Transport, address: Address, password: st
     return True
 
 
-def _with_any_own_key(transport: paramiko.Transport, address: Address) -> None:
+def _with_any_own_key(transport: paramiko.Transport, address: Address, password: str | None) -> None:
     tried = []
     with contextlib.closing(paramiko.Agent()) as agent:
         for name, key in list(_own_keys(agent))[:_KEYS_TRIED]:
             tried.append(name)
-            with contextlib.suppress(paramiko.AuthenticationException):
-                if not transport.auth_publickey(address.user, key):
-                    return
-            if not transport.is_active():
-                break
+            try:
+                still_asked = transport.auth_publickey(address.user, key)
+            except paramiko.AuthenticationException:
+                if not transport.is_active():
+                    break
+            else:
+                if still_asked:
+                    _second_factor(transport, address, password, still_asked)
+                return
     what = (
-        "it refuses " + ", ".join(tried)
+        f"it refuses {', '.join(tried)}"
         if tried
         else "there is no key to log in with in the agent or in ~/.ssh"
     )
+    if password is not None:
+        what = f"it takes no password, and {what}"
     raise HostError(
         address.label,
         f"{what} for user {address.user}; set identity_file to a private key whose public half is in that user's "

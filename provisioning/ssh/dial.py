@@ -1,69 +1,53 @@
-"""From an address to an encrypted link with the right machine: name, TCP, SSH handshake, host key."""
+"""A TCP connection to something that greets like an SSH server, or the reason why there is none."""
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import queue
 import random
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
-
-import paramiko
-from paramiko.ssh_exception import IncompatiblePeer
 
 from provisioning.errors import HostError, Unreachable
 from provisioning.ssh.address import Address
 from provisioning.ssh.deadline import Deadline
-from provisioning.ssh.hostkey import HostKey, changed_key_sentence, in_preferred_order
 
 RESOLVE_S = 8.0
 CONNECT_S = 8.0
 GREETING_S = 8.0
-HANDSHAKE_S = 10.0
 DEAD_LINK_MS = 12_000
 """Sent data that stays unacknowledged this long ends the link (tcp(7)); without it Linux takes 15 minutes."""
-KEEPALIVE_S = 5
-"""Something is sent at least this often, so that a dead link is noticed after 17 s at the latest."""
-_TURNED_AWAY = (0.3, 0.8, 1.5)
-"""Seconds before the next try when sshd drops a login at random because many come at once (MaxStartups)."""
+TURNED_AWAY_PAUSES_S = (0.3, 0.8, 1.5)
+"""Before the next try at a server that is there but takes no login: sshd drops some at random when many come at once
+(MaxStartups), and its port is closed for a moment while it restarts."""
 
 _Endpoint = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
 """What getaddrinfo answers: family, kind, protocol, name, and the family's own form of an address."""
 
 
-def connect(
-    address: Address, pinned: HostKey | None, deadline: Deadline
-) -> tuple[paramiko.Transport, HostKey]:
-    """An encrypted link to the machine that holds `pinned` (or to any, when None), and the key it showed.
-
-    Nothing secret has been sent yet. Raises Unreachable when no SSH server answers, HostError when a wrong one does.
-    """
-    for pause_s in (*_TURNED_AWAY, None):
-        sock = _tcp(address, deadline)
+def dial(address: Address, deadline: Deadline) -> socket.socket:
+    """A connection whose other end has begun to greet. Raises Unreachable, or HostError for another program's port."""
+    for pause_s in (*TURNED_AWAY_PAUSES_S, None):
         try:
+            sock = _connect(address, deadline)
             _await_greeting(sock, address, deadline)
         except _TurnedAway as error:
             if pause_s is None or deadline.is_over:
-                raise Unreachable(
-                    address.label,
-                    f"{address.endpoint} takes connections and closes them at once; the server may be starting, be "
-                    "flooded with logins (MaxStartups in sshd_config) or have blocked this computer (fail2ban)",
-                ) from error
+                raise Unreachable(address.label, str(error)) from error
             time.sleep(pause_s * random.uniform(0.5, 1.5))  # noqa: S311 - spreads callers, guards nothing
         else:
-            return _handshake(sock, address, pinned, deadline)
+            return sock
     raise AssertionError("the last try either returns or raises")
 
 
 class _TurnedAway(Exception):
-    """The server closed the connection before saying who it is."""
+    """A machine that is there and takes no login at this moment; says so in a sentence."""
 
 
-def _tcp(address: Address, deadline: Deadline) -> socket.socket:
+def _connect(address: Address, deadline: Deadline) -> socket.socket:
     """A TCP connection to the first of the name's addresses that takes one."""
     failure = OSError("the name has no address")
     own = Deadline(deadline.within(CONNECT_S))
@@ -78,6 +62,10 @@ def _tcp(address: Address, deadline: Deadline) -> socket.socket:
         else:
             _notice_dead_links(sock)
             return sock
+    if failure.errno == errno.ECONNREFUSED:
+        raise _TurnedAway(
+            f"{address.endpoint} is closed: it is up, but no SSH server listens there; check the port and sshd"
+        ) from failure
     raise Unreachable(address.label, _unreachable_sentence(failure, address.endpoint)) from failure
 
 
@@ -117,8 +105,6 @@ def _unreachable_sentence(error: OSError, endpoint: str) -> str:
             f"no answer from {endpoint} within {CONNECT_S:g} s; "
             "check that it runs, its address, and the firewalls between"
         )
-    if error.errno == errno.ECONNREFUSED:
-        return f"{endpoint} is closed: it is up, but no SSH server listens there; check the port and sshd"
     if error.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN):
         return (
             f"no way to {endpoint} from here ({error.strerror}); "
@@ -146,7 +132,7 @@ def _await_greeting(sock: socket.socket, address: Address, deadline: Deadline) -
         ) from error
     except OSError as error:
         sock.close()
-        raise _TurnedAway from error
+        raise _dropped(address) from error
     except (_TurnedAway, HostError):
         sock.close()
         raise
@@ -154,53 +140,15 @@ def _await_greeting(sock: socket.socket, address: Address, deadline: Deadline) -
 
 def _judge_greeting(words: bytes, address: Address) -> None:
     if not words or words.startswith((b"Exceeded MaxStartups", b"Not allowed at this time")):
-        raise _TurnedAway
+        raise _dropped(address)
     if b"SSH"[: len(words)] not in words:
         said = "".join(c if c.isprintable() else " " for c in words.decode(errors="replace"))[:60].strip()
         sentence = f'{address.endpoint} does not speak SSH (it says "{said}"); check the port'
         raise HostError(address.label, sentence)
 
 
-def _handshake(
-    sock: socket.socket, address: Address, pinned: HostKey | None, deadline: Deadline
-) -> tuple[paramiko.Transport, HostKey]:
-    transport = paramiko.Transport(sock)
-    with closed_on_failure(transport):
-        seen = _exchange_keys(transport, address, pinned, deadline)
-        if pinned is not None and seen != pinned:
-            keyscan = f"ssh-keyscan -p {address.port} {address.host}"
-            raise HostError(address.label, changed_key_sentence(pinned, seen, keyscan))
-    transport.set_keepalive(KEEPALIVE_S)
-    return transport, seen
-
-
-def _exchange_keys(
-    transport: paramiko.Transport, address: Address, pinned: HostKey | None, deadline: Deadline
-) -> HostKey:
-    limit_s = deadline.within(HANDSHAKE_S)
-    transport.banner_timeout = transport.handshake_timeout = limit_s
-    options = transport.get_security_options()
-    options.key_types = in_preferred_order(options.key_types, pinned)
-    try:
-        transport.start_client(timeout=limit_s)
-        shown = transport.get_remote_server_key()
-    except IncompatiblePeer as error:
-        sentence = f"its SSH server and this program share no algorithm ({error}); update the server"
-        raise HostError(address.label, sentence) from error
-    except (paramiko.SSHException, EOFError, OSError) as error:
-        raise Unreachable(
-            address.label,
-            f"its SSH server broke off the handshake, or did not finish it within {HANDSHAKE_S:g} s; "
-            "it may be overloaded or going down: look at its console",
-        ) from error
-    return HostKey(shown.get_name(), shown.asbytes())
-
-
-@contextlib.contextmanager
-def closed_on_failure(transport: paramiko.Transport) -> Iterator[None]:
-    """Ends the link, and with it its thread, when the block raises."""
-    try:
-        yield
-    except BaseException:
-        transport.close()
-        raise
+def _dropped(address: Address) -> _TurnedAway:
+    return _TurnedAway(
+        f"{address.endpoint} takes connections and closes them at once; the server may be starting, be flooded with "
+        "logins (MaxStartups in sshd_config) or have blocked this computer (fail2ban)"
+    )
