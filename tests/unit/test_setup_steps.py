@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tools.setup.cache import KEY_HEX_DIGITS, built_beside, key_of, point, points_to, ready_link
-from tools.setup.clean import users_of
+from tools.setup.clean import uses_of
 from tools.setup.commands import NETWORK_ADVICE, Commands, as_root
 from tools.setup.console import Console
 from tools.setup.errors import SetupError
@@ -181,16 +181,24 @@ def test_a_full_disk_is_noticed_before_anything_starts(tmp_path: Path) -> None:
 
 def test_the_cache_is_in_use_while_a_process_has_it_mounted_or_runs_from_it(tmp_path: Path) -> None:
     cache, processes = Path("/var/cache/agentfleet"), tmp_path
+    engine = "36 25 8:1 /var/cache/agentfleet/engines/vllm /lab/node-1/engine ro - ext4 /dev/sda rw\n"
+    overlay = (
+        "37 25 0:41 / /lab/node-1/root rw - overlay overlay rw,lowerdir=/var/cache/agentfleet/images/a\n"
+    )
     for pid, mounts, program in [
-        (11, "30 1 0:1 / /var/cache/agentfleet/engines/vllm ro\n", "/usr/bin/python3"),
-        (12, "30 1 0:1 / /\n", "/var/cache/agentfleet/pulumi/bin/pulumi"),
-        (13, "30 1 0:1 / /\n", "/usr/bin/bash"),
+        (11, engine + overlay, "/usr/bin/python3"),
+        (12, engine, "/var/cache/agentfleet/pulumi/bin/pulumi"),
+        (13, "30 1 8:1 / / rw - ext4 /dev/sda rw\n", "/usr/bin/bash"),
     ]:
         (processes / str(pid)).mkdir()
         (processes / str(pid) / "mountinfo").write_text(mounts)
         (processes / str(pid) / "exe").symlink_to(program)
     (processes / "14").mkdir()
-    assert users_of(cache, processes) == [11, 12]
+    assert uses_of(cache, processes) == [
+        "something of it is mounted at /lab/node-1/engine",
+        "something of it is mounted at /lab/node-1/root",
+        "process 12 runs pulumi from it",
+    ]
 
 
 def test_the_tools_that_people_type_are_executable() -> None:

@@ -6,6 +6,7 @@ import fcntl
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from provisioning.places import cache_dir
@@ -35,30 +36,35 @@ def _delete(cache: Path) -> None:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise SetupError("A set-up is at work there.", advice="wait for it to end") from None
-        if users := users_of(cache):
+        if uses := uses_of(cache):
+            others = f" and {len(uses) - 1} more" if len(uses) > 1 else ""
             raise SetupError(
-                f"Processes still run from {cache}, or show it to a lab node: {', '.join(map(str, users))}.",
+                f"{cache} is in use: {uses[0]}{others}.",
                 advice="bring the stacks down first (make down)",
             )
         # The base image belongs to root, whoever made the rest.
         subprocess.run(as_root(["rm", "-rf", "--one-file-system", "--", str(cache)], {}), check=True)
 
 
-def users_of(folder: Path, processes: Path = Path("/proc")) -> list[int]:
-    """Processes, but not this one, that have something of `folder` mounted or run a program from it."""
-    return sorted(
-        int(process.name)
-        for process in processes.glob("[0-9]*")
-        if int(process.name) != os.getpid() and _uses(process, folder)
-    )
+def uses_of(folder: Path, processes: Path = Path("/proc")) -> list[str]:
+    """What keeps `folder` in use, in words, each once: mounts of anything in it, programs that run from it."""
+    uses: dict[str, None] = {}
+    for process in sorted(processes.glob("[0-9]*"), key=lambda path: int(path.name)):
+        if int(process.name) != os.getpid():
+            uses |= dict.fromkeys(_uses(process, folder))
+    return list(uses)
 
 
-def _uses(process: Path, folder: Path) -> bool:
+def _uses(process: Path, folder: Path) -> Iterator[str]:
     try:
-        mounted = str(folder) in (process / "mountinfo").read_text(errors="replace")
-        return mounted or (process / "exe").readlink().is_relative_to(folder)
+        for line in (process / "mountinfo").read_text(errors="replace").splitlines():
+            if str(folder) in line:
+                yield f"something of it is mounted at {line.split()[4]}"
+        program = (process / "exe").readlink()
+        if program.is_relative_to(folder):
+            yield f"process {process.name} runs {program.name} from it"
     except OSError:  # it has ended, or is not ours to look at
-        return False
+        return
 
 
 if __name__ == "__main__":
