@@ -183,8 +183,8 @@ def control_groups(machine: str) -> list[Path]:
 
 
 def delete_control_group(group: Path) -> Words:
-    """Removes the control group and all below it, which are empty when the node is down."""
-    return ["find", str(group), "-depth", "-type", "d", "-exec", "rmdir", "--", "{}", ";"]
+    """Removes the control group and all below it; fails while one of them holds a process."""
+    return ["find", str(group), "-depth", "-type", "d", "-exec", "rmdir", "--", "{}", "+"]
 
 
 def delete_folders(folders: Sequence[Path]) -> Words:

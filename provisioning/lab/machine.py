@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from provisioning.errors import LabError
@@ -15,7 +16,7 @@ from provisioning.lab.keys import ensure_key, identity_file, public_half
 from provisioning.lab.local import run, run_as_root
 from provisioning.lab.names import StackNames
 from provisioning.lab.network import delete_interface, is_cabled
-from provisioning.lab.processes import processes_of, send
+from provisioning.lab.processes import NSPAWN, keepers_of, processes_of, send
 from provisioning.lab.seed import archive, node_resolv_conf, seed_files
 from provisioning.lab.values import LabNodeState
 from provisioning.places import cache_dir
@@ -46,17 +47,18 @@ class Machine:
         return self.names.machine(self.node)
 
     def is_alive(self) -> bool:
-        """Whether its processes run."""
-        return bool(processes_of(self.name))
+        """Whether it runs and somebody keeps it."""
+        return bool(keepers_of(self.name))
 
     def leaves_traces(self) -> bool:
         """Whether there is anything of it."""
         namespace = commands.NAMESPACES / self.name
-        return self.folder.path.exists() or os.path.lexists(namespace) or self.is_alive()
+        return self.folder.path.exists() or os.path.lexists(namespace) or not self._is_empty()
 
     def boot(self, record: NodeRecord, progress: Callable[[str], None]) -> None:
         """Starts it, with a fresh namespace and cable and the disk that it has."""
         state = record.state
+        self.stop()  # of a machine whose keeper was killed much may still run, on the same disk
         self.drop_network(state.address)
         run_as_root(commands.add_namespace(self.name))
         self.connect(state)
@@ -99,16 +101,16 @@ class Machine:
 
     def stop(self, timeout_s: float = POWER_OFF_TIMEOUT_S) -> None:
         """Ends it: in order if it does so in time, else by force. Its disk stays."""
-        running = processes_of(self.name)
-        send("TERM", [process for process in running if process.program == "systemd-nspawn"])
-        if not self._ended_within(timeout_s):
-            send("KILL", processes_of(self.name))
-            if not self._ended_within(KILL_TIMEOUT_S):
+        if nspawn := [process for process in keepers_of(self.name) if process.program == NSPAWN]:
+            send("TERM", nspawn)
+            _holds_within(timeout_s, self._is_empty)
+        if left := processes_of(self.name):
+            send("KILL", left)
+            if not _holds_within(KILL_TIMEOUT_S, self._is_empty):
                 raise LabError(
-                    f"node {self.node} cannot be stopped: see `ps` for {commands.machine_word(self.name)}"
+                    f"node {self.node} cannot be stopped: its processes remain in the group {self.name}"
                 )
-        if running:
-            self._clear_run_folders()
+        self._clear_run_folders()
 
     def drop_network(self, address: str = "") -> None:
         """Takes its cable, when its address is known, and its namespace away."""
@@ -122,7 +124,6 @@ class Machine:
         self.stop()
         self._unmount()
         self.drop_network(address)
-        self._clear_run_folders()
         folder = self.folder
         run_as_root(commands.delete_folders([folder.upper, folder.work, folder.merged]))
         run_as_root(commands.delete_folders([folder.path]))
@@ -152,21 +153,32 @@ class Machine:
         files = seed_files(self.node, state.address, resolv_conf, keys, host_key)
         run_as_root(commands.unpack(self.folder.merged), stdin=archive(files))
 
-    def _ended_within(self, timeout_s: float) -> bool:
-        deadline_s = time.monotonic() + timeout_s
-        while processes_of(self.name):
-            if time.monotonic() > deadline_s:
-                return False
-            time.sleep(_POLL_S)
-        return True
+    def _is_empty(self) -> bool:
+        return not processes_of(self.name)
 
     def _clear_run_folders(self) -> None:
         """What nspawn leaves in /run when it is killed, and the control group that no systemd collects."""
         if NSPAWN_RUN_FOLDER.exists():
             run_as_root(commands.delete_folders([NSPAWN_RUN_FOLDER / self.name]))
         for group in commands.control_groups(self.name):
-            if group.exists():
-                run_as_root(commands.delete_control_group(group))
+            if not _holds_within(KILL_TIMEOUT_S, partial(_is_deleted, group)):
+                raise LabError(
+                    f"node {self.node} is down, but something still runs in its control group {group}"
+                )
+
+
+def _is_deleted(group: Path) -> bool:
+    """Right after its end a process without memory and name still counts in its group, for a moment."""
+    return not group.exists() or run_as_root(commands.delete_control_group(group), check=False).exit_code == 0
+
+
+def _holds_within(timeout_s: float, condition: Callable[[], bool]) -> bool:
+    deadline_s = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline_s:
+            return False
+        time.sleep(_POLL_S)
+    return True
 
 
 def bound_folders(state: LabNodeState) -> dict[str, Path]:

@@ -14,7 +14,7 @@ from provisioning.lab.local import plain_errors, require_programs
 from provisioning.lab.machine import Machine, bound_folders
 from provisioning.lab.names import StackNames
 from provisioning.lab.network import ensure_network, is_cabled, remove_network
-from provisioning.lab.processes import machine_processes
+from provisioning.lab.processes import all_processes
 from provisioning.lab.values import NODE_NAME, STACK_NAME, LabNodeFacts, LabNodeState
 
 Progress = Callable[[str], None]
@@ -147,7 +147,9 @@ def _legible_record(machine: Machine) -> NodeRecord | None:
 def _nodes(names: StackNames) -> list[str]:
     """Every node of a stack that left a trace: a folder, a process or a network namespace."""
     namespaces = commands.NAMESPACES.iterdir() if commands.NAMESPACES.is_dir() else iter(())
-    machines = {process.machine for process in machine_processes()} | {path.name for path in namespaces}
+    machines = {name for process in all_processes() for name in process.machines} | {
+        path.name for path in namespaces
+    }
     found = {names.node(machine) or "" for machine in machines} | set(recorded_nodes(names.stack))
     return sorted(node for node in found if NODE_NAME.fullmatch(node))
 

@@ -19,7 +19,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
-from lab_stacks import LabStack, StartedNode, sweep_abandoned
+from lab_stacks import LabStack, StartedNode, sweep_abandoned, traces
 
 from provisioning import lab
 from provisioning.errors import LabError
@@ -77,3 +77,4 @@ def _swept_stack(folder: Path) -> Iterator[LabStack]:
         yield stack
     finally:
         lab.sweep(stack.name)
+        assert traces(stack) == []

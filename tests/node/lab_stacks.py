@@ -13,7 +13,8 @@ from typing import Any
 
 from provisioning import lab
 from provisioning.lab import commands
-from provisioning.lab.folders import recorded_stacks
+from provisioning.lab.folders import lab_dir, recorded_stacks
+from provisioning.lab.names import StackNames
 
 _NAME = re.compile(r"test-(\d+)-\d+")
 _counter = itertools.count(1)
@@ -53,6 +54,11 @@ class LabStack:
         number = zlib.crc32(self.name.encode()) % 512
         return f"198.{18 + number // 256}.{number % 256}.0/24"
 
+    @property
+    def names(self) -> StackNames:
+        """What its things are called on this computer."""
+        return StackNames(str(lab_dir()), self.name)
+
     def state(self, node: str, **fields: Any) -> lab.LabNodeState:
         """What the node should be; `fields` replace the usual ones."""
         address = self.network.replace(".0/24", f".{10 + int(node.rpartition('-')[2])}")
@@ -63,6 +69,38 @@ class LabStack:
         """Starts the node, or adopts it."""
         state = self.state(node, **fields)
         return StartedNode(state, lab.start(state), self.folder / f"known_hosts-{self.name}-{node}")
+
+
+def traces(stack: LabStack) -> list[str]:
+    """Whatever on this computer bears the stack's name."""
+    names = stack.names
+    places = {
+        "links": ["ip", "-br", "link"],
+        "namespaces": ["ip", "netns"],
+        "nft": ["nft", "list", "tables"],
+        "processes": ["ps", "-e", "-o", "args"],
+        "mounts": ["cat", "/proc/self/mountinfo"],
+        "folders": [
+            "find",
+            "/sys/fs/cgroup",
+            "/run/systemd/nspawn",
+            str(lab_dir()),
+            "-path",
+            "*/disk",
+            "-prune",
+            "-o",
+            "-print",
+        ],
+    }
+    found = []
+    for place, words in places.items():
+        listing = subprocess.run(words, capture_output=True, text=True, check=False).stdout
+        found += [
+            f"{place}: {line}"
+            for line in listing.splitlines()
+            if names.key in line or f"/{stack.name}" in line
+        ]
+    return found
 
 
 def sweep_abandoned() -> None:

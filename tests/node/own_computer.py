@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lab_stacks import LabStack
+from lab_stacks import LabStack, traces
 
 from provisioning import lab
 from provisioning.places import state_dir
@@ -32,27 +32,22 @@ def forwarding() -> bool:
 
 
 @contextmanager
-def leaves_nothing() -> Iterator[None]:
-    """What stands after the block is what stood before it. Other workers of the real computer share its /var/lib."""
+def leaves_nothing(stack: LabStack) -> Iterator[None]:
+    """What stands after the block is what stood before it; others use the real computer's control groups and state."""
     folder = Path(tempfile.mkdtemp())
     (folder / "before").write_text(run(str(LEFTOVERS), "snapshot"))
     yield
     (folder / "after").write_text(run(str(LEFTOVERS), "snapshot"))
-    words = [
-        LEFTOVERS,
-        "compare",
-        "--ignore",
-        "files: /var/lib/agentfleet*",
-        folder / "before",
-        folder / "after",
-    ]
+    shared = [f"--ignore={pattern}" for pattern in ("files: /var/lib/agentfleet*", "control groups: *")]
+    words = [LEFTOVERS, "compare", *shared, folder / "before", folder / "after"]
     compared = subprocess.run(words, capture_output=True, text=True, check=False)
     assert compared.returncode == 0, compared.stdout + compared.stderr
+    assert traces(stack) == []
     assert os.listdir(state_dir() / "lab") == ["id_ed25519"]
 
 
 def removal_leaves_nothing(stack: LabStack) -> None:
-    with leaves_nothing():
+    with leaves_nothing(stack):
         nodes = [stack.start("node-1"), stack.start("node-2")]
         nodes[0].sh("dd if=/dev/zero of=/root/file bs=1M count=20 status=none; nft add table inet mine")
         for node in nodes:
@@ -60,7 +55,7 @@ def removal_leaves_nothing(stack: LabStack) -> None:
 
 
 def sweep_leaves_nothing(stack: LabStack) -> None:
-    with leaves_nothing():
+    with leaves_nothing(stack):
         stack.start("node-1")
         stack.start("node-2")
         lab.sweep(stack.name)

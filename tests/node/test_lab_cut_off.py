@@ -10,11 +10,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from lab_stacks import LabStack
+from lab_stacks import LabStack, traces
 
 from provisioning import lab
 from provisioning.lab.folders import lab_dir
-from provisioning.lab.names import StackNames
 
 pytestmark = pytest.mark.node
 
@@ -48,38 +47,6 @@ def cut_off(action: str, state: lab.LabNodeState, commands: int) -> bool:
     ended = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True, timeout=120, check=False)
     assert ended.returncode in (0, -signal.SIGKILL), ended.stderr
     return ended.returncode != 0
-
-
-def traces(stack: LabStack) -> list[str]:
-    """Whatever on this computer bears the stack's name."""
-    names = StackNames(str(lab_dir()), stack.name)
-    places = {
-        "links": ["ip", "-br", "link"],
-        "namespaces": ["ip", "netns"],
-        "nft": ["nft", "list", "tables"],
-        "processes": ["ps", "-e", "-o", "args"],
-        "mounts": ["cat", "/proc/self/mountinfo"],
-        "folders": [
-            "find",
-            "/sys/fs/cgroup",
-            "/run/systemd/nspawn",
-            str(lab_dir()),
-            "-path",
-            "*/disk",
-            "-prune",
-            "-o",
-            "-print",
-        ],
-    }
-    found = []
-    for place, words in places.items():
-        listing = subprocess.run(words, capture_output=True, text=True, check=False).stdout
-        found += [
-            f"{place}: {line}"
-            for line in listing.splitlines()
-            if names.key in line or f"/{stack.name}" in line
-        ]
-    return found
 
 
 def test_a_start_that_was_killed_is_taken_up_by_the_next(lab_stack: LabStack) -> None:

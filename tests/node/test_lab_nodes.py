@@ -15,8 +15,7 @@ from lab_stacks import LabStack, StartedNode
 from provisioning import lab
 from provisioning.errors import LabError
 from provisioning.lab.folders import lab_dir
-from provisioning.lab.names import StackNames
-from provisioning.lab.processes import processes_of
+from provisioning.lab.processes import Process, keepers_of, processes_of
 from provisioning.places import cache_dir
 
 pytestmark = pytest.mark.node
@@ -30,12 +29,9 @@ def answers_on_ssh_port(node: StartedNode, address: str) -> bool:
     return node.try_sh(f"timeout 2 bash -c '{script}'").stdout == "SSH-2.0"
 
 
-def kill_machine(stack: LabStack) -> None:
-    """Ends the stack's only node as a crash would: its processes are gone, all else is still there."""
-    machine = StackNames(str(lab_dir()), stack.name).machine("node-1")
-    doomed = processes_of(machine)
-    assert doomed
-    for process in doomed:
+def kill(processes: list[Process]) -> None:
+    assert processes
+    for process in processes:
         os.kill(process.pid, signal.SIGKILL)
 
 
@@ -91,17 +87,21 @@ def test_a_node_that_reboots_comes_back_with_its_disk(lab_node: StartedNode) -> 
     assert after.splitlines()[1] == "text"
 
 
-def test_a_node_that_died_is_read_as_stopped_and_started_with_its_disk(
-    lab_stack: LabStack, lab_node: StartedNode
+@pytest.mark.parametrize("all_of_it", [True, False], ids=["all of it", "its keepers only"])
+def test_a_node_that_was_killed_is_read_as_stopped_and_started_with_its_disk(
+    lab_stack: LabStack, lab_node: StartedNode, all_of_it: bool
 ) -> None:
     lab_node.sh("echo text > /root/kept; sync")
-    kill_machine(lab_stack)
+    machine = lab_stack.names.machine("node-1")
+    killed = processes_of(machine)
+    kill(killed if all_of_it else keepers_of(machine))
     dead = lab.read(lab_node.state)
     assert dead is not None
     assert not dead.running
     back = lab_stack.start("node-1")
     assert back.sh("cat /root/kept") == "text\n"
     assert back.facts == lab_node.facts
+    assert not {process.pid for process in processes_of(machine)} & {process.pid for process in killed}
 
 
 def test_new_settings_boot_the_node_again_with_its_disk(lab_stack: LabStack, lab_node: StartedNode) -> None:

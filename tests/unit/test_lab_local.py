@@ -16,7 +16,7 @@ import pytest
 from provisioning.errors import LabError
 from provisioning.lab import local
 from provisioning.lab.local import Finished, failure, plain_errors, require_programs, run, run_as_root
-from provisioning.lab.processes import processes_of, send
+from provisioning.lab.processes import keepers_of, send
 
 
 @pytest.mark.parametrize(
@@ -123,15 +123,15 @@ def process_of(program: str, machine: str) -> Iterator[subprocess.Popen[bytes]]:
 MACHINE = f"afl-test-{os.getpid()}"
 
 
-def test_a_nodes_processes_are_known_by_program_and_machine() -> None:
+def test_a_nodes_keepers_are_known_by_program_and_machine() -> None:
     with (
         process_of("systemd-nspawn", MACHINE) as node,
         process_of("sh", MACHINE) as keeper,
         process_of("less", MACHINE),
         process_of("systemd-nspawn", f"{MACHINE}-2"),
     ):
-        assert {process.pid for process in processes_of(MACHINE)} == {node.pid, keeper.pid}
-    assert processes_of(MACHINE) == []
+        assert {process.pid for process in keepers_of(MACHINE)} == {node.pid, keeper.pid}
+    assert keepers_of(MACHINE) == []
 
 
 def test_a_signal_reaches_the_process_that_was_meant_and_no_later_one_of_its_number(
@@ -139,8 +139,8 @@ def test_a_signal_reaches_the_process_that_was_meant_and_no_later_one_of_its_num
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)  # our own child needs no sudo
     with process_of("systemd-nspawn", MACHINE) as node:
-        [found] = processes_of(MACHINE)
+        [found] = keepers_of(MACHINE)
         send("TERM", [replace(found, started_ticks=found.started_ticks - 1)])
-        assert processes_of(MACHINE) == [found]
+        assert keepers_of(MACHINE) == [found]
         send("TERM", [found])
         assert node.wait(timeout=30) == -signal.SIGTERM
