@@ -330,12 +330,12 @@ def test_a_command_that_a_signal_ended(machine):
 
 
 def test_a_command_over_its_time_is_stopped_and_its_output_told(machine, tmp_path):
+    lock = f"{tmp_path}/lock"
+    command = f"echo waiting for it; exec 9>{lock}; flock 9; sleep 600"
     with pytest.raises(CommandTimeout) as caught:
-        machine.run(
-            ["sh", "-c", f"echo waiting for it; exec 9>{tmp_path}/lock; flock 9; sleep 600"], timeout_s=0.5
-        )
+        machine.run(["sh", "-c", command], timeout_s=4)
     assert "did not end within 4 s and was stopped: waiting for it" in str(caught.value)
-    machine.run(["flock", f"{tmp_path}/lock", "true"], timeout_s=30)  # free only when the command is gone
+    machine.run(["flock", lock, "true"], timeout_s=30)  # free only when the command is gone
 
 
 def test_a_command_that_leaves_its_output_open_is_told_what_to_do(machine):
