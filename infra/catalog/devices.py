@@ -7,7 +7,7 @@ import functools
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -67,9 +67,38 @@ def device_named(name: str) -> Device:
     raise SizingError("gpu", f"{name!r} is not in the catalog of devices; did you mean {nearest}?")
 
 
+def device_of_memory(memory_bytes: int) -> Device:
+    """An unnamed GPU of this memory: taken for the catalog's GPU that has it to 0.1 %, else for none.
+
+    Drivers differ by a little more than that, so H100 (79.19 GiB) and A100 (79.25) are told apart mostly, not surely.
+    """
+    near = [device for device in load_devices().values() if _distance(device, memory_bytes) <= 0.001]
+    if not near or memory_bytes < 1:
+        return Device(
+            f"unnamed GPU of {memory_bytes / (1 << 30):.2f} GiB",
+            "gpu",
+            memory_bytes,
+            "",
+            "",
+            "pcie",
+            None,
+            None,
+        )
+    nearest = min(near, key=lambda device: (_distance(device, memory_bytes), device.link != "nvlink"))
+    return replace(nearest, memory_bytes=memory_bytes)
+
+
+def _distance(device: Device, memory_bytes: int) -> float:
+    return abs(device.memory_bytes / memory_bytes - 1) if device.kind == "gpu" and memory_bytes > 0 else 1.0
+
+
 @functools.cache
 def _by_spelling() -> dict[str, Device]:
-    return {_spelling(word): device for device in load_devices().values() for word in (device.name, *device.aliases)}
+    return {
+        _spelling(word): device
+        for device in load_devices().values()
+        for word in (device.name, *device.aliases)
+    }
 
 
 def _spelling(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from infra.errors import SizingError
 
 _CONFIGS = Path(__file__).with_name("configs")
+_SOURCES = Path(__file__).with_name("sources.json")
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ def model_named(name: str) -> Model:
     """The catalog's model with this hub id, a SizingError with the nearest ids otherwise."""
     path = _CONFIGS / (name.replace("/", "--") + ".json")
     if path.is_file():
-        return model_from_config(path, name=name)
+        sources = json.loads(_SOURCES.read_text(encoding="utf-8"))["sources"]
+        return replace(model_from_config(path, name=name), source=sources.get(name, str(path)))
     near = difflib.get_close_matches(name, model_names(), n=3, cutoff=0.4)
     hint = f"; did you mean {', '.join(near)}?" if near else ""
     raise SizingError("model", f"{name!r} is neither in the catalog nor a config.json on this computer{hint}")

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from infra.catalog.devices import Device
 from infra.catalog.models import Model
 from infra.errors import SizingError
-from infra.memory.settings import EngineSettings
-
-_DTYPE_BYTES = {"bfloat16": 2, "float16": 2, "float32": 4, "auto": 2}
-
-
-@dataclass(frozen=True)
-class Interval:
-    """Bounds that the measured KV cache of one GPU should fall between."""
-
-    low_bytes: int
-    high_bytes: int
+from infra.memory.activation import activation_bytes
+from infra.memory.interval import Interval, kv_interval
+from infra.memory.kv import cache_pages, cache_rules, token_bytes
+from infra.memory.overheads import graph_bytes, graphs_deducted, non_torch_bytes
+from infra.memory.pages import Pool, build_pool
+from infra.memory.replica import Replica, resolve_replica
+from infra.memory.rules import check_replica, resolve_kv_dtype
+from infra.memory.settings import EngineSettings, check_settings
+from infra.memory.versions import LATEST_VLLM, REPRESENTATIVES
+from infra.memory.weights import stage_layers, stage_tensors, stage_weights_bytes
 
 
 @dataclass(frozen=True)
 class MemoryBudget:
     """What each GPU of a replica holds, in bytes, and the KV tokens and sequences that result.
 
-    `kv_cache_tokens` and `max_concurrency` mean what this vLLM version logs when it starts.
+    The figures are those of the pipeline stage with the least room. `kv_cache_tokens` and `max_concurrency` mean what
+    this vLLM version logs when it starts; `kv_bytes_per_token` is what one more token of a long sequence adds, in the
+    layers that keep every token. `cuda_graph_bytes` come on top of the budget up to 0.19, and from 0.20 on inside it.
     """
 
     total_bytes: int
@@ -43,42 +46,98 @@ class MemoryBudget:
     notes: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class _Stage:
+    """One GPU of one pipeline stage, which holds the layers from `first_layer` to before `end_layer`."""
+
+    first_layer: int
+    end_layer: int
+    weights: int
+    activation: int
+    non_torch: int
+    graphs: int
+    kv_cache: int
+    blocks: int
+
+
 def size_replica(model: Model, device: Device, settings: EngineSettings) -> MemoryBudget:
-    """Size one replica of `model` on `device`; SizingError names the field that is not understood."""
-    config = model.config
-    for key in ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size", "intermediate_size"):
-        if not isinstance(config.get(key), int):
-            raise SizingError(key, f"{model.name} does not state it")
-    hidden, layers, heads = (config[k] for k in ("hidden_size", "num_hidden_layers", "num_attention_heads"))
-    kv_heads = config.get("num_key_value_heads") or heads
-    head_dim = config.get("head_dim") or hidden // heads
-    tp = settings.tensor_parallel_size
-    width = _DTYPE_BYTES[settings.dtype]
-    attention = 2 * hidden * head_dim * (heads + kv_heads)
-    mlp = 3 * hidden * config["intermediate_size"]
-    embedding = config["vocab_size"] * hidden * (1 if config.get("tie_word_embeddings") else 2)
-    weights = width * (layers * (attention + mlp) + embedding) // tp
-    per_token = layers * 2 * -(-kv_heads // tp) * head_dim * width
-    block = settings.block_size or (128 if device.kind == "cpu" else 16)
-    utilization = settings.gpu_memory_utilization or 0.92
-    usable = int(device.memory_bytes * utilization)
-    overhead = 0 if device.kind == "cpu" else 2 << 30
-    kv = settings.kv_cache_memory_bytes or max(0, usable - weights - overhead)
-    blocks = kv // (per_token * block)
-    concurrency = blocks / -(-settings.max_model_len // block)
-    return MemoryBudget(
-        total_bytes=device.memory_bytes,
-        usable_bytes=usable,
-        weights_bytes=weights,
-        activation_bytes=overhead,
-        non_torch_bytes=0,
-        cuda_graph_bytes=0,
-        kv_cache_bytes=kv,
-        kv_bytes_per_token=per_token,
-        kv_cache_tokens=int(concurrency * settings.max_model_len),
-        max_concurrency=concurrency,
-        block_size=block,
-        fits=concurrency >= 1,
-        interval=Interval(int(kv * 0.9), int(kv * 1.1)),
-        notes=(),
+    """Size one replica of `model` on GPUs of one kind.
+
+    Without a vLLM version the least generous of the known versions is answered, with an interval over all of them.
+    Raises SizingError, which names the config's key or the flag, for whatever is not understood or would not start.
+    """
+    check_settings(settings)
+    if settings.vllm_version is not None:
+        return _size(resolve_replica(model, device, settings))
+    newest = _size(resolve_replica(model, device, replace(settings, vllm_version=LATEST_VLLM)))
+    budgets = {LATEST_VLLM: newest}
+    for version in REPRESENTATIVES:
+        with contextlib.suppress(SizingError):  # a model that this older version could not run
+            budgets[version] = _size(resolve_replica(model, device, replace(settings, vllm_version=version)))
+    return _least_generous(budgets)
+
+
+def _least_generous(budgets: dict[str, MemoryBudget]) -> MemoryBudget:
+    version, least = min(budgets.items(), key=lambda item: item[1].kv_cache_bytes)
+    newest = budgets[LATEST_VLLM]
+    note = (
+        f"no vLLM version was given: sized for the least generous one ({version}); {LATEST_VLLM} holds "
+        f"{newest.kv_cache_tokens} tokens, {newest.max_concurrency:.2f} sequences"
     )
+    low = min(budget.interval.low_bytes for budget in budgets.values())
+    high = max(budget.interval.high_bytes for budget in budgets.values())
+    return replace(least, interval=Interval(low, high), notes=(note, *least.notes))
+
+
+def _size(replica: Replica) -> MemoryBudget:
+    notes = check_replica(replica)
+    rules = cache_rules(replica, resolve_kv_dtype(replica))
+    pool = build_pool(cache_pages(replica.network, rules), replica.version, _in_flight_tokens(replica))
+    stage = min(_stages(replica, pool), key=lambda stage: stage.blocks)
+    tokens, concurrency = pool.logged(stage.blocks, replica.settings.max_model_len)
+    return MemoryBudget(
+        total_bytes=replica.device.memory_bytes,
+        usable_bytes=replica.usable_bytes,
+        weights_bytes=stage.weights,
+        activation_bytes=stage.activation,
+        non_torch_bytes=stage.non_torch,
+        cuda_graph_bytes=stage.graphs,
+        kv_cache_bytes=max(0, stage.kv_cache),
+        kv_bytes_per_token=token_bytes(replica.network, rules, stage.first_layer, stage.end_layer),
+        kv_cache_tokens=tokens,
+        max_concurrency=concurrency,
+        block_size=min((group.block_tokens for group in pool.groups), default=0),
+        fits=concurrency >= 1,
+        interval=kv_interval(stage.kv_cache, stage.weights, stage.activation, stage.graphs, replica),
+        notes=notes,
+    )
+
+
+def _stages(replica: Replica, pool: Pool) -> Iterator[_Stage]:
+    count, first = replica.settings.pipeline_parallel_size, 0
+    layers = stage_layers(replica.network, count)
+    for index, tensors in enumerate(stage_tensors(replica.network, count)):
+        end = first + len(layers[index])
+        weights = stage_weights_bytes(tensors, replica)
+        yield _stage(replica, weights, pool.block_bytes(first, end), (first, end), samples=index == count - 1)
+        first = end
+
+
+def _stage(
+    replica: Replica, weights: int, block_bytes: int, layers: tuple[int, int], *, samples: bool
+) -> _Stage:
+    """The budget of one stage; on the CPU nothing is profiled, and the cache is what was asked for."""
+    on_gpu = replica.device.kind != "cpu"
+    activation = activation_bytes(replica, samples=samples) if on_gpu else 0
+    non_torch = non_torch_bytes(replica.version, replica.device, replica.ranks) if on_gpu else 0
+    graphs = graph_bytes(replica.limits.max_num_seqs) if on_gpu and not replica.settings.enforce_eager else 0
+    taken = weights + activation + non_torch + (graphs if graphs_deducted(replica.version) else 0)
+    kv_cache = replica.settings.kv_cache_memory_bytes or replica.usable_bytes - taken
+    blocks = max(0, kv_cache // block_bytes) if block_bytes else 0
+    return _Stage(*layers, weights, activation, non_torch, graphs, kv_cache, blocks)
+
+
+def _in_flight_tokens(replica: Replica) -> int:
+    """Tokens that are scheduled and not settled: one batch, and from 0.26 on one for each batch under way."""
+    batches = 1 if replica.version < (0, 26, 0) else replica.settings.pipeline_parallel_size + 1
+    return batches * replica.limits.max_num_batched_tokens
