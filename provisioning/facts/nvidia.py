@@ -27,9 +27,7 @@ def parse_gpus(table: str, newer_table: str) -> Driver:
     """GPUs from the two CSV answers, without headers and units; the second may be a refusal of an older driver."""
     rows = _rows(table, len(GPU_FIELDS))
     if not rows:
-        return Driver(
-            problem=" ".join(line for line in table.split("\n") if not line.startswith("exit ")).strip()
-        )
+        return Driver(problem=_problem(table))
     newer = {row[0]: row for row in _rows(newer_table, len(NEWER_GPU_FIELDS))}
     return Driver(rows[0][4], "", tuple(_with_newer(_gpu(row), newer.get(row[0])) for row in rows))
 
@@ -46,6 +44,12 @@ def parse_topology(text: str) -> tuple[tuple[int, ...], ...]:
     columns = [i for i, name in enumerate(header) if re.fullmatch(r"GPU\d+", name.strip())]
     rows = [cells for cells in lines if cells is not header and re.fullmatch(r"GPU\d+", cells[0].strip())]
     return tuple(tuple(_links(cells[i] if i < len(cells) else "") for i in columns) for cells in rows)
+
+
+def _problem(table: str) -> str:
+    """What nvidia-smi says instead of rows, or at least how it ended; empty when it was not there to be asked."""
+    said = " ".join(line for line in table.splitlines() if not line.startswith("exit "))
+    return said or (f"nvidia-smi says nothing ({table.strip()})" if table.strip() else "")
 
 
 def _rows(table: str, width: int) -> list[list[str]]:

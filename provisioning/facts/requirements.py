@@ -72,7 +72,7 @@ def _system(facts: HostFacts, wanted: Requirements) -> Iterator[str]:
         yield "is not run by systemd, which starts and watches every service; use an image that is"
     if facts.cloud_init.startswith("error"):
         yield "did not finish its first boot; `cloud-init status --long` there says why"
-    elif facts.cloud_init.startswith(("running", "not started", "unknown")):
+    elif facts.cloud_init.startswith(("running", "not ", "unknown")):
         yield f"is still in its first boot (cloud-init: {facts.cloud_init}); run again when it has finished"
 
 

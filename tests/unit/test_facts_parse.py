@@ -116,6 +116,11 @@ def test_a_driver_that_fails_is_quoted(said):
     assert driver.problem == said.replace("\n", " ")
 
 
+def test_a_driver_that_hangs_is_a_problem_and_one_that_is_not_there_is_none():
+    assert parse_gpus("exit 124", "").problem == "nvidia-smi says nothing (exit 124)"
+    assert parse_gpus("", "").problem == ""
+
+
 def test_links_between_gpus_on_pcie_and_one_nvlink_bridge():
     topology = (
         "\t\x1b[4mGPU0\tGPU1\tGPU2\tNIC0\tCPU Affinity\tNUMA Affinity\tGPU NUMA ID\x1b[0m\n"
