@@ -33,6 +33,8 @@ _QUANTIZATION_CAPABILITY = {
 """Least compute capability by method: get_min_capability in vLLM 0.32.0's model_executor/layers/quantization, not below
 OLDEST_CAPABILITY; the last four from the kernels that they need."""
 
+_LEAST_BATCHED_TOKENS = 2048
+
 _ON_CPU = frozenset({"awq", "gptq", "auto_awq", "auto_gptq", "compressed-tensors"})
 """Methods with a CPU kernel in 0.32.0; the others end the engine's start."""
 
@@ -113,4 +115,18 @@ def refuse_context(model: Model, context_tokens: int) -> None:
         raise SizingError(
             "workload.context_tokens",
             f"{context_tokens} is more than the {longest} tokens that {model.name} can hold",
+        )
+
+
+def refuse_sequences(pool: str, max_num_seqs: int | None, batched_tokens: object) -> None:
+    """SizingError for more sequences than one step has tokens; vLLM would refuse to start.
+
+    Unless stated, a step has 2048 tokens on the smallest devices (0.32.0, arg_utils.get_batch_defaults).
+    """
+    most = batched_tokens if isinstance(batched_tokens, int) else _LEAST_BATCHED_TOKENS
+    if max_num_seqs is not None and max_num_seqs > most:
+        raise SizingError(
+            f"pools.{pool}.max_num_seqs",
+            f"{max_num_seqs} sequences need as many tokens in a step, and it has {most}: lower it, or set "
+            "engine.extra_flags.max-num-batched-tokens",
         )

@@ -53,12 +53,23 @@ class Shape:
 
 
 def shapes(request: Request, device: Device, devices_per_node: int) -> list[Shape]:
-    """Every shape that fits, fewest GPUs first, then the smallest tensor parallel size."""
-    fitting = [
-        shape
-        for size in tensor_parallel_sizes(request, devices_per_node)
-        if (shape := _shape(request, device, size)) is not None
-    ]
+    """Every shape that fits, fewest GPUs first, then the smallest tensor parallel size.
+
+    A size that the engine cannot run (a block-quantized matrix that it does not divide) is passed over; SizingError
+    where it can run none.
+    """
+    fitting: list[Shape] = []
+    refusals: list[SizingError] = []
+    sizes = tensor_parallel_sizes(request, devices_per_node)
+    for size in sizes:
+        try:
+            shape = _shape(request, device, size)
+        except SizingError as error:
+            refusals.append(error)
+        else:
+            fitting += [shape] if shape else []
+    if sizes and len(refusals) == len(sizes):
+        raise refusals[0]
     return sorted(fitting, key=lambda shape: (shape.gpus, shape.tensor_parallel_size))
 
 
@@ -118,12 +129,12 @@ def _shape(request: Request, device: Device, size: int) -> Shape | None:
     """
     if request.replicas is not None:
         return _attempt(request, device, size, request.replicas)
-    replicas = -(-request.sessions // (request.max_num_seqs or MOST_SEQUENCES))
+    fewest = replicas = -(-request.sessions // (request.max_num_seqs or _most_sequences(request)))
     shape = _attempt(request, device, size, replicas)
     while shape is not None and shape.slots < shape.peak_sessions:
         replicas = max(replicas + 1, -(-request.sessions // shape.slots))
         shape = _attempt(request, device, size, replicas)
-    while shape is not None and shape.replicas > 1:
+    while shape is not None and shape.replicas > fewest:
         fewer = _attempt(request, device, size, shape.replicas - 1)
         if fewer is None or fewer.slots < fewer.peak_sessions:
             break
@@ -133,8 +144,15 @@ def _shape(request: Request, device: Device, size: int) -> Shape | None:
 
 def _attempt(request: Request, device: Device, size: int, replicas: int) -> Shape | None:
     peak = -(-request.sessions // replicas)
-    sequences = request.max_num_seqs or headroom(peak)
+    sequences = request.max_num_seqs or min(
+        headroom(peak), request.settings.max_num_batched_tokens or peak * 2
+    )
     settings = dataclasses.replace(request.settings, tensor_parallel_size=size, max_num_seqs=sequences)
     memory = size_replica(request.model, device, settings)
     slots = min(slots_of(memory), sequences)
     return Shape(device, size, replicas, peak, sequences, slots, settings, memory) if slots else None
+
+
+def _most_sequences(request: Request) -> int:
+    """The engine refuses fewer batched tokens than sequences."""
+    return min(MOST_SEQUENCES, request.settings.max_num_batched_tokens or MOST_SEQUENCES)

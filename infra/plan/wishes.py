@@ -10,10 +10,10 @@ from typing import Any
 
 from infra.catalog.devices import device_named
 from infra.catalog.models import Model
-from infra.errors import PlanError
+from infra.errors import PlanError, SizingError
 from infra.memory import EngineSettings
 from infra.plan.fleet_plan import Demand, NodePlan
-from infra.plan.limits import refusal, refuse_context
+from infra.plan.limits import refusal, refuse_context, refuse_sequences
 from infra.plan.sizing import Request, Shape, missing_bytes, shapes, tensor_parallel_sizes
 from infra.plan.text import size_text
 from infra.spec import FleetSpec
@@ -44,6 +44,7 @@ def wish(spec: FleetSpec, demand: Demand, model: Model, nodes: Sequence[NodePlan
     pool = spec.pools[demand.pool]
     candidates = [node for node in nodes if pool.nodes is None or node.name in pool.nodes]
     refuse_context(model, demand.context_tokens)
+    refuse_sequences(demand.pool, pool.max_num_seqs, spec.engine.extra_flags.get("max-num-batched-tokens"))
     kinds = _kinds(demand.pool, candidates, pinned=pool.nodes is not None)
     usable = _usable(spec, pool.model, kinds)
     request = _request(spec, demand, model, lab=candidates[0].lab is not None)
@@ -107,18 +108,25 @@ def _request(spec: FleetSpec, demand: Demand, model: Model, *, lab: bool) -> Req
 
 
 def cheapest_first(request: Request, usable: Mapping[str, Sequence[NodePlan]]) -> list[Shape]:
-    """Shapes on every usable kind by price; kinds without a price last, then the fewest GPUs."""
+    """Shapes on every usable kind by price; kinds without a price last, then the fewest GPUs.
+
+    A kind that the memory model does not understand is passed over; SizingError where it understands none.
+    """
 
     def cost(shape: Shape) -> tuple[float, int, int]:
         node = usable[shape.device.name][0]
         per_gpu = math.inf if node.price_per_hour is None else node.price_per_hour / node.device_count
         return per_gpu * shape.gpus, shape.gpus, shape.tensor_parallel_size
 
-    found = (
-        shape
-        for name, members in usable.items()
-        for shape in shapes(request, device_named(name), max(node.device_count for node in members))
-    )
+    found: list[Shape] = []
+    refusals: list[SizingError] = []
+    for name, members in usable.items():
+        try:
+            found += shapes(request, device_named(name), max(node.device_count for node in members))
+        except SizingError as error:
+            refusals.append(error)
+    if len(refusals) == len(usable):
+        raise refusals[0]
     return sorted(found, key=cost)
 
 

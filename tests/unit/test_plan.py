@@ -239,6 +239,11 @@ UNKNOWN = {"agent": {"config": "Qwen/Qwen3-9B", "weights": {"path": "/m"}}}
         ),
         (
             EIGHT,
+            {"pools": agents(max_num_seqs=3000)},
+            "pools.agents.max_num_seqs: 3000 sequences need as many tokens in a step, and it has 2048: *",
+        ),
+        (
+            EIGHT,
             {"pools": agents(tensor_parallel_size=3)},
             ("pools.agents.tensor_parallel_size: 3 does not divide the 32 attention heads of Qwen/Qwen3-8B"),
         ),
@@ -298,6 +303,22 @@ def test_flags_of_the_operator_that_change_memory_are_counted() -> None:
     eager = rented(host("gpu-a"), workload=workload(20), engine={"extra_flags": {"enforce-eager": True}})
     assert eager.replicas[0].memory.cuda_graph_bytes == 0 < plain.replicas[0].memory.cuda_graph_bytes
     assert flag(eager, "--enforce-eager") == ""
+
+
+def test_sequences_stay_below_the_tokens_of_a_step() -> None:
+    made = rented(
+        host("gpu-a"), workload=workload(300, 1024), engine={"extra_flags": {"max-num-batched-tokens": 256}}
+    )
+    assert len(made.replicas) == 2
+    assert flag(made, "--max-num-seqs") == "225"
+
+
+def test_a_split_that_the_engine_cannot_run_is_passed_over() -> None:
+    models = {"agent": {"config": "Qwen/Qwen3-235B-A22B-FP8", "weights": {"path": "/m"}}}
+    made = rented(host("gpu-a"), models=models, workload=workload(20))
+    assert made.pools[0].tensor_parallel_size == 4
+    with pytest.raises(SizingError):  # 1536 / 8 is no multiple of the 128 of a quantized block
+        rented(host("gpu-a"), models=models, workload=workload(20), pools=agents(tensor_parallel_size=8))
 
 
 def test_a_plan_is_plain_json() -> None:
