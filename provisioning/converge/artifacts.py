@@ -97,7 +97,7 @@ def _ask(shell: Connection, job: _Job) -> tuple[str, str]:
 # The unit marks the folder itself: when the connection or the controller is gone by then, nothing is left to do.
 _START = """# starting to bring a folder
 systemctl reset-failed -- "$1" 2>/dev/null || :
-systemd-run --quiet --collect --unit="$1" --description="agentfleet brings $3" \\
+systemd-run --quiet --collect --unit="$1" --description="agentfleet brings $3" \
     --setenv=WORK="$2" --setenv=DESTINATION="$3" --setenv=KEY="$4" \
     --setenv=HOME=/root sh -c '
         if sh -eu "$WORK/script.sh" >"$WORK/log" 2>&1; then

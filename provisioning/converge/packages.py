@@ -13,10 +13,20 @@ LOCK_WAIT_S = 300
 """How long apt waits for another package manager, such as the first boot's own upgrades."""
 
 
+LEAVINGS = {
+    "nginx-common": ("/var/www", "/var/www/html", "/var/www/html/index.nginx-debian.html"),
+}
+"""What a package's scripts make and its purge leaves (seen on Debian 12)."""
+
+
 def preview_install(shell: Connection, packages: Sequence[str]) -> Install:
     """What installing `packages` would bring, by apt's own simulation. Raises CommandError when one is unknown."""
     simulation = shell.script(_SIMULATE, *packages, timeout_s=LOCK_WAIT_S + 120).stdout
-    return Install(tuple(packages), parse_simulation(simulation))
+    brought = parse_simulation(simulation)
+    paths = [path for name in brought for path in LEAVINGS.get(name, ())]
+    missing = '# looking for what is there\nfor p in "$@"; do [ -e "$p" ] || printf "%s\\n" "$p"; done'
+    new = shell.script(missing, *paths, timeout_s=30).stdout.splitlines() if paths else []
+    return Install(tuple(packages), brought, tuple(new))
 
 
 def parse_simulation(text: str) -> tuple[str, ...]:
@@ -37,6 +47,8 @@ def release(shell: Connection, record: Record, others: Sequence[Record]) -> Reco
     if purge:
         names = [name for item in purge for name in item.brought]
         shell.script(_PURGE, *_in_reverse(names), timeout_s=LOCK_WAIT_S + 600)
+    if leavings := [path for item in purge for path in item.leavings]:
+        shell.script(_TAKE_LEAVINGS, *_in_reverse(sorted(leavings)), timeout_s=60)
     return replace(record, installs=tuple(item for item in record.installs if item not in gone))
 
 
@@ -73,6 +85,12 @@ _INSTALL = (
     + _QUIET
     + 'apt install --no-install-recommends "$@" || { update; apt install --no-install-recommends "$@"; }'
 )
+
+_TAKE_LEAVINGS = """# removing what packages leave
+for path in "$@"; do
+    if [ -d "$path" ]; then rmdir -- "$path" 2>/dev/null || :; else rm -f -- "$path"; fi
+done
+"""
 
 _PURGE = (
     "# removing packages\n"

@@ -44,10 +44,14 @@ class ServiceRecord:
 
 @dataclass(frozen=True)
 class Install:
-    """One run of the package manager: what was asked for and all that it brought."""
+    """One run of the package manager: what was asked for and all that it brought.
+
+    `leavings` are paths that were not there before and that the packages do not clean up themselves.
+    """
 
     wanted: tuple[str, ...]
     brought: tuple[str, ...]
+    leavings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -136,7 +140,9 @@ def parse_record(text: str) -> Record:
             )
             for name, item in data["services"].items()
         }
-        installs = tuple(Install(tuple(i["wanted"]), tuple(i["brought"])) for i in data["installs"])
+        installs = tuple(
+            Install(tuple(i["wanted"]), tuple(i["brought"]), tuple(i["leavings"])) for i in data["installs"]
+        )
         return Record(data["stack"], services, installs)
     except (ValueError, KeyError, TypeError) as error:
         message = f"a record below {ROOT} is damaged ({error}): restore it, or remove it and clean the machine by hand"

@@ -17,6 +17,12 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
     yield from _destroyed_at_the_end(Stack(tmp_path))
 
 
+@pytest.fixture
+def other_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A second one beside it."""
+    yield from _destroyed_at_the_end(Stack(tmp_path_factory.mktemp("other")))
+
+
 @pytest.fixture(scope="module")
 def module_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """One stack of the test program for a module whose tests build upon each other."""

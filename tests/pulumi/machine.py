@@ -16,7 +16,7 @@ class Shell:
 
     connection: Mapping[str, Any]
 
-    def run(self, script: str) -> str:
+    def run(self, script: str, stdin: str = "") -> str:
         """The script's standard output; a failing script fails the test with what it said."""
         with tempfile.TemporaryDirectory() as folder:
             known_hosts = Path(folder) / "known_hosts"
@@ -28,6 +28,7 @@ class Shell:
                     f"{self.connection['user']}@{self.connection['address']}",
                     script,
                 ],
+                input=stdin,
                 capture_output=True,
                 text=True,
                 timeout=120,
