@@ -52,20 +52,17 @@ def exchange(channel: paramiko.Channel, command: str, stdin: bytes, timeout_s: f
 
     watchdog = threading.Timer(timeout_s, end)
     watchdog.daemon = True
-    pumps = [
-        threading.Thread(target=_drain, args=(channel.recv_stderr, outputs[1]), daemon=True),
-        threading.Thread(target=_feed, args=(channel, stdin), daemon=True),
-    ]
+    feeder = threading.Thread(target=_feed, args=(channel, stdin), daemon=True)
+    drainer = threading.Thread(target=_drain, args=(channel.recv_stderr, outputs[1]), daemon=True)
     exit_code = -1
     watchdog.start()
     try:
         with contextlib.suppress(paramiko.SSHException, OSError, EOFError):
             channel.exec_command(command)
-            for pump in pumps:
-                pump.start()
+            feeder.start()  # and not waited for: a command may end without having read everything
+            drainer.start()
             _drain(channel.recv, outputs[0])
-            for pump in pumps:
-                pump.join()
+            drainer.join()
             exit_code = channel.recv_exit_status()  # -1 when the channel was closed before it came
     finally:
         watchdog.cancel()
