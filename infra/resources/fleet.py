@@ -8,6 +8,7 @@ from typing import Any
 
 import pulumi
 
+from infra.catalog.devices import device_named
 from infra.plan.fleet_plan import FleetPlan, NodePlan
 from infra.resources.types import Host, LabNode, Service
 from provisioning.properties import service_to_properties
@@ -80,11 +81,7 @@ class Fleet(pulumi.ComponentResource):
         properties = {
             "stack": self._stack,
             "access": connection,
-            "requirements": {
-                "device": node.device,
-                "device_count": node.device_count,
-                "min_driver": node.min_driver,
-            },
+            "requirements": _requirements(node),
             "reachable": True,
             **self._password(node),
         }
@@ -114,6 +111,19 @@ class Fleet(pulumi.ComponentResource):
     def _password(self, node: NodePlan) -> dict[str, pulumi.Input[str]]:
         """A change of a password is no change of the machine, but it is needed to reach it."""
         return {"password": self._passwords[node.password_config]} if node.password_config else {}
+
+
+def _requirements(node: NodePlan) -> dict[str, Any]:
+    """What the machine must show before anything is put on it."""
+    device = device_named(node.device)
+    if device.kind != "gpu":
+        return {}
+    return {
+        "device": device.name,
+        "device_names": [device.name, *device.aliases],
+        "device_count": node.device_count,
+        "min_driver": node.min_driver,
+    }
 
 
 def _expanded(identity_file: str) -> str:

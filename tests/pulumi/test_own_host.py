@@ -141,3 +141,19 @@ def renamed(service: ServiceState) -> ServiceState:
         units={theirs(name): unit for name, unit in service.units.items()},
         ready=replace(service.ready, unit=theirs(service.ready.unit)) if service.ready else None,
     )
+
+
+def test_a_user_with_sudo_can_do_all_that_root_can(
+    stack: Stack, own_host: dict[str, Any], tmp_path: Path
+) -> None:
+    Shell(own_host).run(
+        "useradd --create-home --shell /bin/bash ubuntu; cp -r /root/.ssh /home/ubuntu/.ssh; "
+        "chown -R ubuntu:ubuntu /home/ubuntu/.ssh; echo 'ubuntu ALL=(ALL) NOPASSWD:ALL' >/etc/sudoers.d/ubuntu"
+    )
+    before = snapshot(own_host, tmp_path / "before.json")
+    stack.declare(on_own_host(stack, web(packages=("jq",)), {**own_host, "user": "ubuntu"}))
+    stack.up()
+    assert Shell(own_host).run(f"systemctl is-active {UNIT}").strip() == "active"
+    stack.up("--refresh", "--expect-no-changes")
+    stack.destroy()
+    assert compare(before, snapshot(own_host, tmp_path / "after.json")) == ""
