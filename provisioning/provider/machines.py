@@ -38,4 +38,5 @@ def address_of(connection: Mapping[str, Any]) -> Address:
         user=connection["user"],
         host_key=connection["host_key"],
         identity_file=connection["identity_file"],
+        name=connection["name"],
     )
