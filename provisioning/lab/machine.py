@@ -50,15 +50,21 @@ class Machine:
         """Whether it runs and somebody keeps it."""
         return bool(keepers_of(self.name))
 
+    def is_adoptable(self) -> bool:
+        """Whether it runs and its network can be put right from outside."""
+        return self.is_alive() and os.path.lexists(self._namespace)
+
     def leaves_traces(self) -> bool:
         """Whether there is anything of it."""
-        namespace = commands.NAMESPACES / self.name
-        return self.folder.path.exists() or os.path.lexists(namespace) or not self._is_empty()
+        return self.folder.path.exists() or os.path.lexists(self._namespace) or not self._is_empty()
 
     def boot(self, record: NodeRecord, progress: Callable[[str], None]) -> None:
-        """Starts it, with a fresh namespace and cable and the disk that it has."""
+        """Starts it, with a fresh namespace and cable and the disk that it has.
+
+        It is stopped first: where its keeper was killed, much of it still runs, on the same disk.
+        """
         state = record.state
-        self.stop()  # of a machine whose keeper was killed much may still run, on the same disk
+        self.stop()
         self.drop_network(state.address)
         run_as_root(commands.add_namespace(self.name))
         self.connect(state)
@@ -70,13 +76,13 @@ class Machine:
         run_as_root(launch(words, self.name, self.folder.log))
 
     def connect(self, state: LabNodeState) -> None:
-        """Gives it its cable and address unless it has them; right for one that runs, too."""
+        """Gives it its cable and address; right for one that runs and has them, too."""
+        veth = self.names.veth(state.address)
         if not is_cabled(self.names, state.address):
-            veth = self.names.veth(state.address)
             delete_interface(veth)
             run_as_root(commands.add_cable(veth, self.names.bridge, self.name))
-            for words in commands.set_node_network(veth, self.name, state.interface, state.gateway):
-                run_as_root(words)
+        for words in commands.set_node_network(veth, self.name, state.interface, state.gateway):
+            run_as_root(words)
 
     def await_login(self, address: str) -> float:
         """Waits for a real SSH login; the seconds that it took. Raises LabError with the console's last lines."""
@@ -116,7 +122,7 @@ class Machine:
         """Takes its cable, when its address is known, and its namespace away."""
         if address:
             delete_interface(self.names.veth(address))
-        if os.path.lexists(commands.NAMESPACES / self.name):
+        if os.path.lexists(self._namespace):
             run_as_root(commands.delete_namespace(self.name))
 
     def remove(self, address: str = "") -> None:
@@ -127,6 +133,10 @@ class Machine:
         folder = self.folder
         run_as_root(commands.delete_folders([folder.upper, folder.work, folder.merged]))
         run_as_root(commands.delete_folders([folder.path]))
+
+    @property
+    def _namespace(self) -> Path:
+        return commands.NAMESPACES / self.name
 
     def _mount(self, record: NodeRecord) -> None:
         folder = self.folder

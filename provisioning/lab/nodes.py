@@ -49,7 +49,7 @@ def start(state: LabNodeState, progress: Progress = lambda _: None) -> LabNodeFa
             machine.stop(RESTART_TIMEOUT_S)
             machine.drop_network(known.state.address)
         machine.folder.write_record(record)
-        if machine.is_alive():
+        if machine.is_adoptable():
             machine.connect(state)
         else:
             progress(f"{state.name}: boots")

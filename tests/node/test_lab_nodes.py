@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,7 +12,9 @@ from lab_stacks import LabStack, StartedNode
 
 from provisioning import lab
 from provisioning.errors import LabError
+from provisioning.lab import commands
 from provisioning.lab.folders import lab_dir
+from provisioning.lab.local import run_as_root
 from provisioning.lab.processes import Process, keepers_of, processes_of
 from provisioning.places import cache_dir
 
@@ -31,8 +31,7 @@ def answers_on_ssh_port(node: StartedNode, address: str) -> bool:
 
 def kill(processes: list[Process]) -> None:
     assert processes
-    for process in processes:
-        os.kill(process.pid, signal.SIGKILL)
+    run_as_root(commands.signal("KILL", [process.pid for process in processes]))
 
 
 def test_a_node_is_a_machine_of_its_own(lab_node: StartedNode) -> None:
@@ -102,6 +101,11 @@ def test_a_node_that_was_killed_is_read_as_stopped_and_started_with_its_disk(
     assert back.sh("cat /root/kept") == "text\n"
     assert back.facts == lab_node.facts
     assert not {process.pid for process in processes_of(machine)} & {process.pid for process in killed}
+
+
+def test_a_node_that_lost_its_namespace_is_booted_again(lab_stack: LabStack, lab_node: StartedNode) -> None:
+    run_as_root(commands.delete_namespace(lab_stack.names.machine("node-1")))
+    assert lab_stack.start("node-1").sh("hostname") == "node-1\n"
 
 
 def test_new_settings_boot_the_node_again_with_its_disk(lab_stack: LabStack, lab_node: StartedNode) -> None:
