@@ -53,7 +53,7 @@ def down(pulumi: Pulumi) -> int:
     """Removes everything that the stack brought, from its machines, this computer and the backend."""
     if pulumi.exists():
         clear_stale_lock(pulumi, _say)
-        code = pulumi.watch("destroy", "--yes", "--skip-preview", "--suppress-permalink=true")
+        code = pulumi.watch("destroy", "--yes", "--skip-preview", "--remove", "--suppress-permalink=true")
         if code != 0:
             _say(
                 f"`pulumi destroy` ended with exit code {code}: nothing was forgotten, `make down` again goes on."
@@ -62,8 +62,6 @@ def down(pulumi: Pulumi) -> int:
     code = _sweep(pulumi)
     if code != 0:
         return code
-    if pulumi.exists():
-        pulumi.read("stack", "rm", "--yes", "--stack", pulumi.stack)
     (pulumi.repo / "stacks" / f"Pulumi.{pulumi.stack}.yaml").unlink(missing_ok=True)
     _say(f"{pulumi.stack} is down: nothing of it is left.")
     return 0
