@@ -103,7 +103,8 @@ def test_a_node_that_was_killed_is_read_as_stopped_and_started_with_its_disk(
     assert not {process.pid for process in processes_of(machine)} & {process.pid for process in killed}
 
 
-def test_a_node_that_lost_its_namespace_is_booted_again(lab_stack: LabStack, lab_node: StartedNode) -> None:
+@pytest.mark.usefixtures("lab_node")
+def test_a_node_that_lost_its_namespace_is_booted_again(lab_stack: LabStack) -> None:
     run_as_root(commands.delete_namespace(lab_stack.names.machine("node-1")))
     assert lab_stack.start("node-1").sh("hostname") == "node-1\n"
 
