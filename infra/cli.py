@@ -114,6 +114,17 @@ def schema() -> None:
     print(schema_text(), end="")
 
 
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+    help="Size one replica without a spec: what vLLM reserves on a GPU and what the KV cache gets.",
+)
+def size(context: typer.Context) -> None:
+    """Hand all options on to infra/size_command.py, whose parser knows vLLM's flags."""
+    from infra.size_command import run_size
+
+    raise typer.Exit(run_size(context.args))
+
+
 def main() -> int:
     """The console script."""
     gc.disable()  # the process ends in a moment: collecting garbage while it imports takes a tenth of its time

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 
 from infra.catalog.devices import Device
-from infra.catalog.models import Model
 from infra.errors import SizingError
 from infra.plan.engine import version_tuple
 
@@ -101,21 +100,6 @@ def _method_refusal(device: Device, method: str | None, model: str) -> SizingErr
             field, f"{method} needs compute capability {least}; {device.name} has {device.compute_capability}"
         )
     return None
-
-
-def refuse_context(model: Model, context_tokens: int) -> None:
-    """SizingError for a context that the model was not made for; vLLM would refuse to start.
-
-    A config that stretches its positions (rope scaling) is left to the engine, which knows each method's arithmetic.
-    """
-    text = model.config.get("text_config") or model.config
-    longest = text.get("max_position_embeddings")
-    stretched = text.get("rope_scaling") or text.get("rope_parameters")
-    if isinstance(longest, int) and not stretched and context_tokens > longest:
-        raise SizingError(
-            "workload.context_tokens",
-            f"{context_tokens} is more than the {longest} tokens that {model.name} can hold",
-        )
 
 
 def refuse_sequences(pool: str, max_num_seqs: int | None, batched_tokens: object) -> None:

@@ -55,11 +55,8 @@ def pool_notes(choice: Choice, pool: Pool) -> Iterator[Note]:
         more = shape.gpus - choice.unfixed.gpus
         text = f"the numbers fixed here take {count_text(more, 'more GPU')} than the plan's own {choice.unfixed.gpus}"
         yield Note("info", place, text)
-    if shape.tensor_parallel_size > 1 and shape.device.link == "pcie":
-        text = f"{shape.device.name} has no NVLink: {shape.tensor_parallel_size} GPUs exchange every layer over PCIe"
-        yield Note("warning", f"{place}.tensor_parallel_size", text)
     for text in shape.memory.notes:
-        yield Note("info", place, text)
+        yield Note("warning", place, text)
 
 
 def fleet_notes(

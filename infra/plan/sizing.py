@@ -74,25 +74,10 @@ def shapes(request: Request, device: Device, devices_per_node: int) -> list[Shap
 
 
 def tensor_parallel_sizes(request: Request, devices_per_node: int) -> list[int]:
-    """Sizes to try: the operator's, else powers of two that divide the attention heads and stay within a node."""
-    heads = attention_heads(request.model)
-    fixed = request.tensor_parallel_size
-    if fixed is None:
-        powers = (2**exponent for exponent in range(devices_per_node.bit_length()))
-        return [size for size in powers if size <= devices_per_node and heads % size == 0]
-    field = f"pools.{request.pool}.tensor_parallel_size"
-    if heads % fixed:
-        raise SizingError(
-            field, f"{fixed} does not divide the {heads} attention heads of {request.model.name}"
-        )
-    return [fixed] if fixed <= devices_per_node else []
-
-
-def attention_heads(model: Model) -> int:
-    """Query heads of the language model; 1 where the config states none, which leaves the check to the memory model."""
-    text = model.config.get("text_config") or model.config
-    heads = text.get("num_attention_heads")
-    return heads if isinstance(heads, int) else 1
+    """Sizes to try within a node: the operator's, else powers of two. The memory model says which divide the model."""
+    if request.tensor_parallel_size is not None:
+        return [size for size in [request.tensor_parallel_size] if size <= devices_per_node]
+    return [2**exponent for exponent in range(devices_per_node.bit_length())]
 
 
 def slots_of(memory: MemoryBudget) -> int:
@@ -108,14 +93,24 @@ def headroom(peak_sessions: int) -> int:
     return max(peak_sessions, min(math.ceil(HEADROOM * peak_sessions), MOST_SEQUENCES))
 
 
-def missing_bytes(request: Request, device: Device, tensor_parallel_size: int) -> int:
-    """What one GPU lacks for a single session of full context; 0 when it fits."""
-    settings = dataclasses.replace(
-        request.settings, tensor_parallel_size=tensor_parallel_size, max_num_seqs=1
+def missing_bytes(request: Request, device: Device, devices_per_node: int) -> tuple[int, int]:
+    """The largest split that the engine can run, and what each of its GPUs lacks for one session of full context."""
+    refused: SizingError | None = None
+    for size in reversed(tensor_parallel_sizes(request, devices_per_node)):
+        settings = dataclasses.replace(request.settings, tensor_parallel_size=size, max_num_seqs=1)
+        try:
+            return size, _missing_bytes(size_replica(request.model, device, settings), settings)
+        except SizingError as error:
+            refused = error
+    raise refused or SizingError(
+        "tensor_parallel_size", f"is more than the {devices_per_node} GPUs of a node"
     )
-    memory = size_replica(request.model, device, settings)
-    session = request.settings.max_model_len * memory.kv_bytes_per_token
-    if request.settings.kv_cache_memory_bytes is not None:
+
+
+def _missing_bytes(memory: MemoryBudget, settings: EngineSettings) -> int:
+    """A session and the block that vLLM keeps, less what the KV cache has; models with unlike layers need less."""
+    session = (settings.max_model_len + memory.block_size) * memory.kv_bytes_per_token
+    if settings.kv_cache_memory_bytes is not None:
         return max(0, session - memory.kv_cache_bytes)
     engine = memory.weights_bytes + memory.activation_bytes + memory.non_torch_bytes + memory.cuda_graph_bytes
     return max(0, engine + session - memory.usable_bytes)
@@ -124,22 +119,31 @@ def missing_bytes(request: Request, device: Device, tensor_parallel_size: int) -
 def _shape(request: Request, device: Device, size: int) -> Shape | None:
     """The fewest replicas of this size whose slots seat the peak, or None where not one session fits.
 
-    More replicas mean a smaller peak, fewer sequences and so no fewer slots each: the first count that seats the peak
-    is found by a jump from the slots of too few replicas, then by walking back over counts that also would do.
+    More replicas mean a smaller peak, so fewer sequences, so less sampler memory and no fewer slots each. That bounds
+    the search from below by the slots that one session alone would leave, and lets it halve what is left.
     """
+    sessions = request.sessions
     if request.replicas is not None:
         return _attempt(request, device, size, request.replicas)
-    fewest = replicas = -(-request.sessions // (request.max_num_seqs or _most_sequences(request)))
-    shape = _attempt(request, device, size, replicas)
-    while shape is not None and shape.slots < shape.peak_sessions:
-        replicas = max(replicas + 1, -(-request.sessions // shape.slots))
+    alone = _attempt(request, device, size, sessions)
+    if alone is None:
+        return None
+    most = request.max_num_seqs or min(
+        MOST_SEQUENCES, request.settings.max_num_batched_tokens or MOST_SEQUENCES
+    )
+    too_few = -(-sessions // min(most, slots_of(alone.memory))) - 1
+    seated = alone
+    replicas = too_few + 1
+    while seated.replicas - too_few > 1:
         shape = _attempt(request, device, size, replicas)
-    while shape is not None and shape.replicas > fewest:
-        fewer = _attempt(request, device, size, shape.replicas - 1)
-        if fewer is None or fewer.slots < fewer.peak_sessions:
-            break
-        shape = fewer
-    return shape
+        if shape is not None and shape.slots >= shape.peak_sessions:
+            seated = shape
+        else:
+            too_few = replicas
+        # The first count that is too few says how many its slots ask for; from there on by halves.
+        asked = -(-sessions // shape.slots) if shape else sessions
+        replicas = asked if too_few < asked < seated.replicas else (too_few + seated.replicas) // 2
+    return seated
 
 
 def _attempt(request: Request, device: Device, size: int, replicas: int) -> Shape | None:
@@ -151,8 +155,3 @@ def _attempt(request: Request, device: Device, size: int, replicas: int) -> Shap
     memory = size_replica(request.model, device, settings)
     slots = min(slots_of(memory), sequences)
     return Shape(device, size, replicas, peak, sequences, slots, settings, memory) if slots else None
-
-
-def _most_sequences(request: Request) -> int:
-    """The engine refuses fewer batched tokens than sequences."""
-    return min(MOST_SEQUENCES, request.settings.max_num_batched_tokens or MOST_SEQUENCES)

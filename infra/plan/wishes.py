@@ -13,8 +13,8 @@ from infra.catalog.models import Model
 from infra.errors import PlanError, SizingError
 from infra.memory import EngineSettings
 from infra.plan.fleet_plan import Demand, NodePlan
-from infra.plan.limits import refusal, refuse_context, refuse_sequences
-from infra.plan.sizing import Request, Shape, missing_bytes, shapes, tensor_parallel_sizes
+from infra.plan.limits import refusal, refuse_sequences
+from infra.plan.sizing import Request, Shape, missing_bytes, shapes
 from infra.plan.text import size_text
 from infra.spec import FleetSpec
 
@@ -43,15 +43,33 @@ def wish(spec: FleetSpec, demand: Demand, model: Model, nodes: Sequence[NodePlan
     """What a pool could look like. PlanError where not one session fits, SizingError where no node can run it."""
     pool = spec.pools[demand.pool]
     candidates = [node for node in nodes if pool.nodes is None or node.name in pool.nodes]
-    refuse_context(model, demand.context_tokens)
     refuse_sequences(demand.pool, pool.max_num_seqs, spec.engine.extra_flags.get("max-num-batched-tokens"))
     kinds = _kinds(demand.pool, candidates, pinned=pool.nodes is not None)
     usable = _usable(spec, pool.model, kinds)
     request = _request(spec, demand, model, lab=candidates[0].lab is not None)
-    options = cheapest_first(request, usable)
-    if not options:
-        raise _too_small(request, usable)
+    try:
+        options = cheapest_first(request, usable)
+        if not options:
+            raise _too_small(request, usable)
+    except SizingError as error:
+        raise SizingError(_place(error.field, demand.pool, pool.model), error.message) from None
     return Wish(demand, request, tuple(options), usable, pool.nodes is not None, pool.port)
+
+
+def _place(field: str, pool: str, model: str) -> str:
+    """Where the spec decides a setting that the memory model refuses; what is no setting is a key of the config."""
+    places = {
+        "max_model_len": "workload.context_tokens",
+        "gpu_memory_utilization": "engine.gpu_memory_utilization",
+        "kv_cache_dtype": "engine.kv_cache_dtype",
+        "max_num_seqs": f"pools.{pool}.max_num_seqs",
+        "tensor_parallel_size": f"pools.{pool}.tensor_parallel_size",
+        "quantization": f"models.{model}.quantization",
+        "dtype": f"models.{model}.dtype",
+        **{setting: f"engine.extra_flags.{flag}" for flag, setting in _COUNTED.items()},
+    }
+    known = field in places or "." in field
+    return places.get(field, field) if known else f"models.{model}.config: {field}"
 
 
 def _kinds(pool: str, candidates: Sequence[NodePlan], *, pinned: bool) -> Mapping[str, Sequence[NodePlan]]:
@@ -133,18 +151,11 @@ def cheapest_first(request: Request, usable: Mapping[str, Sequence[NodePlan]]) -
 def _too_small(request: Request, usable: Mapping[str, Sequence[NodePlan]]) -> PlanError:
     """Not one session fits, whatever the shape: what is missing on the largest device at the largest split."""
     name, members = max(usable.items(), key=lambda kind: device_named(kind[0]).memory_bytes)
-    device, most = device_named(name), max(node.device_count for node in members)
-    sizes = tensor_parallel_sizes(request, most)
-    if not sizes:
-        return PlanError(
-            f"pools.{request.pool}.tensor_parallel_size: {request.tensor_parallel_size} GPUs are more than the "
-            f"{most} of a node with {name}"
-        )
-    missing = size_text(missing_bytes(request, device, sizes[-1]))
-    change = "lower workload.context_tokens, quantize the model or use larger GPUs"
+    size, missing = missing_bytes(request, device_named(name), max(node.device_count for node in members))
+    what, change = "on each GPU", "lower workload.context_tokens, quantize the model or use larger GPUs"
     if request.settings.kv_cache_memory_bytes is not None:
-        change = "raise nodes.lab.kv_cache_memory or lower workload.context_tokens"
+        what, change = "of KV cache", "raise nodes.lab.kv_cache_memory or lower workload.context_tokens"
     return PlanError(
         f"pools.{request.pool}: one session of {request.settings.max_model_len} tokens of {request.model.name} does "
-        f"not fit on {name} with tensor_parallel_size {sizes[-1]}: {missing} are missing on each GPU; {change}"
+        f"not fit on {name} with tensor_parallel_size {size}: {size_text(missing)} {what} are missing; {change}"
     )

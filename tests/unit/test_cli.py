@@ -151,3 +151,18 @@ def test_an_interrupt_ends_without_a_word(
 
     monkeypatch.setattr("infra.plan.make_plan", interrupted)
     assert fleet("plan", spec()) == (130, "", "")
+
+
+def test_size_hands_its_options_on(fleet: Run) -> None:
+    words = ("size", "--model", "tiny-llama", "--gpu", "H100-SXM", "--max-model-len=8192", "--enforce-eager")
+    code, out, err = fleet(*words, "--tensor-parallel-size", "2", "--format", "json")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["cuda_graph_bytes_per_gpu"] == 0
+    assert fleet("size", "--help")[0] == 0
+
+
+def test_size_refuses_what_it_does_not_understand(fleet: Run) -> None:
+    code, out, err = fleet("size", "--model", "tiny-llama", "--gpu", "H1000", "--max-model-len", "8192")
+    assert (code, out) == (2, "")
+    assert "H1000" in err
+    assert len(err.splitlines()) == 1

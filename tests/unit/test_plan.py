@@ -157,7 +157,7 @@ def test_a_missing_price_leaves_the_cost_open() -> None:
             {"nodes": lab(kv="1MiB")},
             (
                 "pools.agents: one session of 2048 tokens of tiny-llama does not fit on cpu-lab with "
-                "tensor_parallel_size 1: 1.00 MiB are missing on each GPU; raise nodes.lab.kv_cache_memory or lower "
+                "tensor_parallel_size 1: 1.12 MiB of KV cache are missing; raise nodes.lab.kv_cache_memory or lower "
                 "workload.context_tokens"
             ),
         ),
@@ -193,7 +193,7 @@ UNKNOWN = {"agent": {"config": "Qwen/Qwen3-9B", "weights": {"path": "/m"}}}
             {"models": LLAMA_70B},
             (
                 "pools.agents: one session of 8192 tokens of meta-llama/Meta-Llama-3.1-70B does "
-                "not fit on H100-SXM with tensor_parallel_size 1: * GiB are missing on each GPU; lower *"
+                "not fit on H100-SXM with tensor_parallel_size 1: * GiB on each GPU are missing; lower *"
             ),
         ),
         (
@@ -230,7 +230,7 @@ UNKNOWN = {"agent": {"config": "Qwen/Qwen3-9B", "weights": {"path": "/m"}}}
         (
             EIGHT,
             {"workload": workload(1, 50_000)},
-            ("workload.context_tokens: 50000 is more than the 40960 tokens that Qwen/Qwen3-8B can hold"),
+            ("workload.context_tokens: 50000 tokens are more than the 40960 positions of the model"),
         ),
         (
             EIGHT,
@@ -245,7 +245,7 @@ UNKNOWN = {"agent": {"config": "Qwen/Qwen3-9B", "weights": {"path": "/m"}}}
         (
             EIGHT,
             {"pools": agents(tensor_parallel_size=3)},
-            ("pools.agents.tensor_parallel_size: 3 does not divide the 32 attention heads of Qwen/Qwen3-8B"),
+            ("pools.agents.tensor_parallel_size: 3 ranks do not divide 32 attention heads"),
         ),
     ],
 )
@@ -282,11 +282,8 @@ def test_numbers_fixed_too_high_say_what_they_cost() -> None:
 
 def test_splitting_over_pcie_is_warned_of() -> None:
     made = rented(host("gpu-a", "H100-PCIe"), models=LLAMA_70B, workload=workload(5))
-    size = made.pools[0].tensor_parallel_size
-    assert (
-        f"pools.agents.tensor_parallel_size: H100-PCIe has no NVLink: {size} GPUs exchange every layer over PCIe"
-        in notes(made, "warning")
-    )
+    assert made.pools[0].tensor_parallel_size > 1
+    assert any("H100-PCIe has no NVLink" in note for note in notes(made, "warning"))
 
 
 def test_what_is_paid_for_and_unused_is_warned_of() -> None:
