@@ -19,7 +19,7 @@ def fleet(capsys: pytest.CaptureFixture[str]) -> Run:
     """Runs the command; its exit code, stdout and stderr."""
 
     def run(*words: str) -> tuple[int, str, str]:
-        code = cli.run(words)
+        code = cli.run(list(words))
         captured = capsys.readouterr()
         return code, captured.out, captured.err
 
@@ -82,6 +82,12 @@ def test_check_fails_where_sessions_have_no_seat(fleet: Run, spec: Callable[...,
     )
     assert code == 1
     assert err.startswith("pools.agents.max_num_seqs: 12 of 20 sessions have no seat")
+
+
+def test_nothing_asked_is_help(fleet: Run) -> None:
+    code, out, _ = fleet()
+    assert code == 0
+    assert {"plan", "render", "check", "schema", "size"} <= set(out.split())
 
 
 def test_schema_is_json(fleet: Run) -> None:

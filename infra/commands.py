@@ -1,0 +1,124 @@
+"""The commands of `fleet` but for `size`: each reads a spec, decides and prints.
+
+Imports stand inside the commands, so that each pays for what it needs alone.
+"""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from infra.errors import PlanError
+
+if TYPE_CHECKING:
+    from infra.plan import FleetPlan
+
+app = typer.Typer(
+    help="Plan, render and check a fleet of LLM agents; nothing here touches a machine.",
+    add_completion=False,
+    rich_markup_mode=None,
+)
+
+SpecPath = Annotated[
+    Path, typer.Argument(metavar="SPEC", help="The fleet's spec, such as stacks/stage1.fleet.yaml.")
+]
+
+
+_PIPE_WIDTH = 160
+"""Columns of the tables where nobody tells how wide the terminal is, as in a pipe or a log."""
+
+
+class Format(StrEnum):
+    """How a command prints its answer."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+@app.command()
+def plan(
+    spec: SpecPath,
+    format_: Annotated[
+        Format, typer.Option("--format", help="Tables to read or JSON to script against.")
+    ] = Format.TABLE,
+) -> None:
+    """Print every decision: nodes, GPUs, replicas, memory, flags with a reason each, and what an hour costs."""
+    decided = _plan(spec)
+    if format_ is Format.JSON:
+        import json
+
+        print(json.dumps(decided.to_dict(), indent=2))
+        return
+    from rich.console import Console
+
+    from infra.tables import plan_tables
+
+    console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+    console.print(plan_tables(decided))
+
+
+@app.command()
+def render(
+    spec: SpecPath,
+    out: Annotated[
+        Path, typer.Option("--out", help="A folder that is new, empty, or from an earlier render.")
+    ],
+) -> None:
+    """Write what would stand on each node, byte for byte, as OUT/<node>/<absolute path>."""
+    from infra.plan.text import count_text
+    from infra.render import render as render_services
+    from infra.tree import write_tree
+
+    services = render_services(_plan(spec))
+    files = {
+        f"{node}{path}": (file.text, file.mode)
+        for node, states in services.items()
+        for state in states.values()
+        for path, file in state.files.items()
+    }
+    write_tree(out, files)
+    print(f"{count_text(len(files), 'file')} of {count_text(len(services), 'node')} in {out}")
+
+
+@app.command()
+def check(spec: SpecPath) -> None:
+    """Say whether a spec is sound, seats all its sessions and renders."""
+    from infra.plan.text import count_text
+    from infra.render import render as render_services
+
+    decided = _plan(spec)
+    render_services(decided)
+    for note in decided.notes:
+        if note.severity == "warning":
+            print(f"warning: {note.path}: {note.text}")
+    if shortfalls := [f"{note.path}: {note.text}" for note in decided.notes if note.severity == "shortfall"]:
+        raise PlanError("\n".join(shortfalls))
+    sessions = count_text(sum(item.sessions for item in decided.demand), "session")
+    print(f"{spec}: {sessions} on {count_text(len(decided.replicas), 'replica')} fit")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of a spec, for editors."""
+    from infra.spec import schema_text
+
+    print(schema_text(), end="")
+
+
+@app.command()
+def size() -> None:
+    """Size one replica without a spec; `fleet size --help` names its options, which are vLLM's own."""
+    raise NotImplementedError("infra/cli.py hands `fleet size` to infra/size_command.py")
+
+
+def _plan(path: Path) -> FleetPlan:
+    from infra.plan import make_plan
+    from infra.plan.read_models import read_models
+    from infra.spec import load
+
+    spec = load(path)
+    return make_plan(spec, read_models(spec, path.parent))
