@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from tools.stack import completion
 from tools.stack.completion import base_url
 from tools.stack.crash import Lock, is_plugin, parse_lock
 from tools.stack.environment import Layout, additions, is_logged_in, write_passphrase
+from tools.stack.errors import StackError
 
 LAYOUT = Layout(repo=Path("/repo"), pulumi_bin=Path("/cache/pulumi/bin"), state=Path("/state"))
 
@@ -112,3 +114,32 @@ def test_plugins_are_told_from_the_lab_nodes_that_they_started(words: list[str],
 )
 def test_the_endpoint_is_asked_under_v1_however_it_is_written(endpoint: str) -> None:
     assert base_url(endpoint) == "http://a:8080/v1"
+
+
+def test_an_endpoint_that_starts_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers: list[Exception | None] = [
+        completion.Unavailable("refused", 1),
+        completion.Unavailable("502", 1),
+        None,
+    ]
+
+    def call(url: str, api_key: str) -> None:
+        assert (url, api_key) == ("http://a/v1/models", "key")
+        if (answer := answers.pop(0)) is not None:
+            raise answer
+
+    said: list[str] = []
+    monkeypatch.setattr(completion, "_call", call)
+    monkeypatch.setattr(completion, "RETRY_INTERVAL_S", 0)
+    completion.wait_until_available("http://a", "key", said.append)
+    assert not answers
+    assert len(said) == 1
+
+
+def test_a_refused_key_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def call(url: str, api_key: str) -> None:
+        raise StackError(f"{url} answered 401: {api_key}", 1)
+
+    monkeypatch.setattr(completion, "_call", call)
+    with pytest.raises(StackError, match="answered 401"):
+        completion.wait_until_available("http://a", "wrong", print)

@@ -6,12 +6,18 @@ import json
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from tools.stack.errors import StackError
 
 TIMEOUT_S = 120.0
+PATIENCE_S = 180.0
+"""How long an endpoint may refuse or be unavailable: an engine that a reboot has just started needs a while."""
+
+RETRY_INTERVAL_S = 1.0
+UNAVAILABLE = frozenset({502, 503, 504})
 QUESTION = "Say hello to the person who has just brought you up."
 ANSWER_TOKENS = 24
 
@@ -30,6 +36,28 @@ def base_url(endpoint: str) -> str:
     """The endpoint as OpenAI clients want it, with `/v1` at its end."""
     trimmed = endpoint.rstrip("/")
     return trimmed if trimmed.endswith("/v1") else f"{trimmed}/v1"
+
+
+class Unavailable(StackError):
+    """Nobody answers, or a gateway that finds nobody behind it: may pass."""
+
+
+def wait_until_available(endpoint: str, api_key: str, say: Callable[[str], None]) -> None:
+    """Returns when the endpoint lists its models; raises StackError when it never does, or refuses the key."""
+    deadline_s = time.monotonic() + PATIENCE_S
+    announced = False
+    while True:
+        try:
+            _call(f"{base_url(endpoint)}/models", api_key)
+        except Unavailable:
+            if time.monotonic() >= deadline_s:
+                raise
+            if not announced:
+                say(f"Waiting for {endpoint}: an engine that has just been started loads its model first.")
+                announced = True
+            time.sleep(RETRY_INTERVAL_S)
+        else:
+            return
 
 
 def ask(endpoint: str, api_key: str, question: str = QUESTION) -> Answer:
@@ -60,6 +88,9 @@ def _call(url: str, api_key: str, body: dict[str, Any] | None = None) -> Any:
             return json.load(reply)
     except urllib.error.HTTPError as error:
         said = error.read(400).decode(errors="replace").strip()
-        raise StackError(f"{url} answered {error.code}: {said}", 1) from error
-    except (OSError, ValueError) as error:
-        raise StackError(f"{url} does not answer: {error}", 1) from error
+        kind = Unavailable if error.code in UNAVAILABLE else StackError
+        raise kind(f"{url} answered {error.code}: {said}", 1) from error
+    except OSError as error:
+        raise Unavailable(f"{url} does not answer: {error}", 1) from error
+    except ValueError as error:
+        raise StackError(f"{url} answered something that is no JSON: {error}", 1) from error

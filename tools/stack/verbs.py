@@ -11,7 +11,7 @@ import time
 from importlib.util import find_spec
 from typing import Any
 
-from tools.stack.completion import ask, base_url
+from tools.stack.completion import ask, base_url, wait_until_available
 from tools.stack.crash import clear_stale_lock
 from tools.stack.errors import StackError
 from tools.stack.pulumi import Pulumi
@@ -106,8 +106,10 @@ def _prove(pulumi: Pulumi, outputs: dict[str, Any]) -> bool:
     if not endpoint:
         _say("This stack has no endpoint to ask.")
         return True
+    api_key = pulumi.setting("apiKey")
     try:
-        answer = ask(endpoint, pulumi.setting("apiKey"))
+        wait_until_available(endpoint, api_key, _say)
+        answer = ask(endpoint, api_key)
     except StackError as error:
         _say(f"Everything is up, but the endpoint does not serve: {error}")
         return False
