@@ -6,7 +6,7 @@ from typing import Any
 
 from provisioning import lab
 from provisioning.errors import LabError
-from provisioning.provider.resource import Context, Failure, Resource
+from provisioning.provider.resource import Context, CreatedButFailed, Failure, Resource
 from provisioning.provider.values import UNKNOWN, Properties, has_unknown
 
 
@@ -34,8 +34,15 @@ class LabNodeResource(Resource):
         return {**inputs, "connection": old.get("connection", UNKNOWN)}
 
     def create(self, inputs: Properties, context: Context) -> Properties:
-        """Boot it, or adopt it when a killed run left it."""
-        return {**inputs, "connection": _connection(inputs, lab.start(_state(inputs), context.progress))}
+        """Boot it, or adopt it when a killed run left it. One that was made but does not answer is kept, to be seen."""
+        state = _state(inputs)
+        try:
+            facts = lab.start(state, context.progress)
+        except LabError as error:
+            if made := lab.read(state):
+                raise CreatedButFailed(str(error), _found(inputs, made)) from error
+            raise
+        return _found(inputs, facts)
 
     def read(self, old: Properties, context: Context) -> Properties | None:
         """None when it is gone; one that died is there, but not running."""
@@ -43,7 +50,7 @@ class LabNodeResource(Resource):
         facts = lab.read(_state(old))
         if facts is None:
             return None
-        return {**old, "running": facts.running, "connection": _connection(old, facts)}
+        return _found(old, facts)
 
     def update(self, old: Properties, inputs: Properties, context: Context) -> Properties:
         """Boot it again, with its disk."""
@@ -64,6 +71,10 @@ def _state(properties: Properties) -> lab.LabNodeState:
         address=properties["address"],
         binds=properties["binds"],
     )
+
+
+def _found(properties: Properties, facts: lab.LabNodeFacts) -> Properties:
+    return {**properties, "running": facts.running, "connection": _connection(properties, facts)}
 
 
 def _connection(properties: Properties, facts: lab.LabNodeFacts) -> dict[str, Any]:
