@@ -39,6 +39,13 @@ _LAB_PACKAGES = ("curl", "libnuma1", "nftables", "python3")
 _STOP_GRACE_S = 30
 """On top of the engine's own deadline, after which connections can hang (seen with vLLM 0.32.0)."""
 
+_AS_NOBODY = (
+    *("runuser", "-u", "nobody", "--", "sh", "-c"),
+    'ls -- "$1/config.json" && for f in "$1"/*; do [ ! -f "$f" ] || head -c 1 -- "$f" >/dev/null || exit 1; done',
+    "sh",
+)
+"""Weights that the unit's own user may not read: vLLM would say that they do not exist."""
+
 _AUTHORIZATION = {"Authorization": "Bearer ${secret:api_key}"}
 
 
@@ -180,10 +187,8 @@ def _engine_artifact(engine: EnginePlan) -> Artifact:
 
 def _given_folders(replica: ReplicaPlan) -> tuple[tuple[str, ...], ...]:
     """Folders that somebody else brings are looked at before the unit is started."""
-    engine = () if replica.engine.lock else (("test", "-x", f"{replica.engine.folder}/bin/vllm"),)
-    weights = (
-        () if replica.weights.source == "hub" else (("test", "-r", f"{replica.weights.folder}/config.json"),)
-    )
+    engine = () if replica.engine.lock else (("ls", "--", f"{replica.engine.folder}/bin/vllm"),)
+    weights = () if replica.weights.source == "hub" else ((*_AS_NOBODY, replica.weights.folder),)
     return (*engine, *weights)
 
 

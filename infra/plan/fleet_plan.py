@@ -56,7 +56,6 @@ class LabPlan:
 
     network: str
     gateway: str
-    kv_cache_bytes: int
     binds: Mapping[str, str]
 
 
@@ -64,7 +63,6 @@ class LabPlan:
 class NodePlan:
     """One machine: how it is reached, what it offers and what an hour of it costs.
 
-    `device_names` are those by which a driver may call the device, none where no GPU is.
     `price_per_hour` is that of the whole machine, in US dollars; None where nobody stated a price. `min_driver` is
     the oldest branch of NVIDIA's driver that the engine starts on, 0 where no GPU is.
     """
@@ -78,7 +76,6 @@ class NodePlan:
     host_key: str
     password_config: str
     device: str
-    device_names: tuple[str, ...]
     device_count: int
     min_driver: int
     price_per_hour: float | None

@@ -42,7 +42,7 @@ def lab_network(fleet: str) -> ipaddress.IPv4Network:
 
 def _lab_nodes(spec: FleetSpec, lab: Lab, binds: dict[str, str]) -> tuple[NodePlan, ...]:
     network = lab.network or lab_network(spec.name)
-    plan = LabPlan(str(network), str(network[1]), lab.kv_cache_memory_bytes, binds)
+    plan = LabPlan(str(network), str(network[1]), binds)
     return tuple(
         NodePlan(
             name=name,
@@ -54,7 +54,6 @@ def _lab_nodes(spec: FleetSpec, lab: Lab, binds: dict[str, str]) -> tuple[NodePl
             host_key="",
             password_config="",
             device=LAB_DEVICE,
-            device_names=(),
             device_count=1,
             min_driver=0,
             price_per_hour=0.0,
@@ -78,7 +77,6 @@ def _ssh_node(host: HostSpec, version: str) -> NodePlan:
         host_key=host.host_key or "",
         password_config=host.password_config or "",
         device=device.name,
-        device_names=(device.name, *device.aliases) if device.kind == "gpu" else (),
         device_count=host.devices,
         min_driver=min_driver(version) if device.kind == "gpu" else 0,
         price_per_hour=price,

