@@ -22,14 +22,22 @@ class Config:
         self._path = path
         self.read: set[str] = set() if read is None else read
 
-    def count(self, key: str, default: int | object = _MISSING, *, minimum: int = 1) -> int:
-        """A whole number of at least `minimum`."""
+    def count(
+        self, key: str, default: int | object = _MISSING, *, minimum: int = 1, maximum: int = 10**9
+    ) -> int:
+        """A whole number of at least `minimum`, and no larger than any real model's."""
         value = self._get(key, default)
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
             raise self.error(key, f"must be a whole number of at least {minimum}, not {_shown(value)}")
+        if value > maximum:
+            raise self.error(key, f"{value} is larger than {maximum}, the most that is believed")
         return value
+
+    def layers(self, key: str, *, minimum: int = 1) -> int:
+        """A number of layers."""
+        return self.count(key, minimum=minimum, maximum=10_000)
 
     def number(self, key: str, default: float | object = _MISSING) -> float:
         """A positive number."""

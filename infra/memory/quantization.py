@@ -270,7 +270,7 @@ def _modelopt_layers(inner: Config) -> tuple[tuple[Patterns | None, Scheme], ...
     by_scheme: dict[Scheme, list[str]] = {}
     for name, plan in layers.facts.items():
         algorithm = plan.get("quant_algo") if isinstance(plan, Mapping) else None
-        if algorithm not in _MODELOPT:
+        if not isinstance(algorithm, str) or algorithm not in _MODELOPT:
             raise layers.error(
                 name, f"quant_algo {algorithm!r} is not understood (known: {', '.join(_MODELOPT)})"
             )

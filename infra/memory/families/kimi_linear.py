@@ -17,7 +17,7 @@ def build_kimi_linear(config: Config, prefix: str = "model.", *, tied: bool = Fa
     linear_attention = config.section("linear_attn_config")
     size = Dimensions(
         hidden=config.count("hidden_size"),
-        layers=config.count("num_hidden_layers"),
+        layers=config.layers("num_hidden_layers"),
         heads=config.count("num_attention_heads"),
         kv_heads=1,
         head_dim=config.count("qk_rope_head_dim"),

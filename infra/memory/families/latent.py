@@ -88,7 +88,7 @@ def routed_experts(
 def _dimensions(config: Config) -> Dimensions:
     return Dimensions(
         hidden=config.count("hidden_size"),
-        layers=config.count("num_hidden_layers"),
+        layers=config.layers("num_hidden_layers"),
         heads=config.count("num_attention_heads"),
         kv_heads=1,
         head_dim=config.count("qk_rope_head_dim"),
@@ -104,14 +104,17 @@ def _indexed_layers(config: Config, layers: int) -> tuple[bool, ...]:
 
 def is_dense(config: Config, index: int) -> bool:
     """Whether layer `index` has no experts: as listed, or before they begin, or between them."""
+    every = config.count("moe_layer_freq", 1)
     if config.has("mlp_layer_types"):
         return (
-            config.per_layer("mlp_layer_types", config.count("num_hidden_layers"), ("dense", "sparse"))[index]
+            config.per_layer("mlp_layer_types", config.layers("num_hidden_layers"), ("dense", "sparse"))[
+                index
+            ]
             == "dense"
         )
     if index < config.count("first_k_dense_replace", 0, minimum=0):
         return True
-    return bool(index % config.count("moe_layer_freq", 1))
+    return index % every != 0
 
 
 def _layer_tensors(

@@ -45,7 +45,7 @@ def _nemotron_kinds(config: Config) -> tuple[str, ...]:
     if config.has("layers_block_type"):
         kinds = config.words("layers_block_type")
         return config.per_layer("layers_block_type", len(kinds), tuple(_PATTERN.values()))
-    layers, pattern = config.count("num_hidden_layers"), config.word("hybrid_override_pattern")
+    layers, pattern = config.layers("num_hidden_layers"), config.word("hybrid_override_pattern")
     if len(pattern) != layers or set(pattern) - set(_PATTERN):
         raise config.error("hybrid_override_pattern", f"must be {layers} letters out of {' '.join(_PATTERN)}")
     return tuple(_PATTERN[letter] for letter in pattern)

@@ -21,7 +21,7 @@ def build_nemotron_nas(config: Config) -> Network:
     if not isinstance(plans, list) or not plans or not all(isinstance(plan, dict) for plan in plans):
         raise config.error("block_configs", "must list one object per layer")
     size = Dimensions(
-        hidden, config.count("num_hidden_layers"), heads, heads, head_dim, config.count("vocab_size")
+        hidden, config.layers("num_hidden_layers"), heads, heads, head_dim, config.count("vocab_size")
     )
     if len(plans) != size.layers:
         raise config.error("block_configs", f"names {len(plans)} layers where the model has {size.layers}")

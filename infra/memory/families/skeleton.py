@@ -42,7 +42,7 @@ def dimensions(config: Config) -> Dimensions:
         raise config.error("head_dim", f"is missing, and {heads} heads do not divide hidden_size {hidden}")
     return Dimensions(
         hidden=hidden,
-        layers=config.count("num_hidden_layers"),
+        layers=config.layers("num_hidden_layers"),
         heads=heads,
         kv_heads=config.count("num_key_value_heads", heads),
         head_dim=config.count("head_dim", hidden // heads),

@@ -69,7 +69,7 @@ def _qwen3_vl(_: Config, vision: Config, text_hidden: int) -> Iterator[Tensor]:
         prefix="model.visual.",
         hidden=hidden,
         features=vision.count("intermediate_size"),
-        layers=vision.count("depth"),
+        layers=vision.layers("depth"),
         patch_inputs=3 * vision.count("temporal_patch_size", 2) * patch**2,
         positions=vision.count("num_position_embeddings"),
     ).tensors()
@@ -85,7 +85,7 @@ def _qwen25_vl(_: Config, vision: Config, text_hidden: int) -> Iterator[Tensor]:
         prefix="visual.",
         hidden=hidden,
         features=vision.count("intermediate_size"),
-        layers=vision.count("depth"),
+        layers=vision.layers("depth"),
         patch_inputs=3 * vision.count("temporal_patch_size", 2) * patch**2,
         gated=True,
         norms=2,
@@ -99,7 +99,7 @@ def _mineru_diffusion(_: Config, vision: Config, text_hidden: int) -> Iterator[T
         prefix="visual.",
         hidden=hidden,
         features=int(hidden * vision.number("mlp_ratio")),
-        layers=vision.count("depth"),
+        layers=vision.layers("depth"),
         patch_inputs=3 * vision.count("temporal_patch_size", 2) * patch**2,
     ).tensors()
     yield from _merger("visual.merger.", hidden, text_hidden)
@@ -111,7 +111,7 @@ def _dots_ocr(_: Config, vision: Config, text_hidden: int) -> Iterator[Tensor]:
         prefix="vision_tower.",
         hidden=hidden,
         features=vision.count("intermediate_size"),
-        layers=vision.count("num_hidden_layers"),
+        layers=vision.layers("num_hidden_layers"),
         patch_inputs=3 * vision.count("patch_size", 14) ** 2,
         bias=False,
         gated=True,
@@ -127,7 +127,7 @@ def _kimi_vl(_: Config, vision: Config, text_hidden: int) -> Iterator[Tensor]:
         prefix="vision_tower.",
         hidden=hidden,
         features=vision.count("intermediate_size"),
-        layers=vision.count("num_hidden_layers"),
+        layers=vision.layers("num_hidden_layers"),
         patch_inputs=3 * vision.count("patch_size", 14) ** 2,
         positions=side,
     ).tensors()
@@ -141,7 +141,7 @@ def _kimi_k25(_: Config, vision: Config, text_hidden: int) -> Iterator[Tensor]:
         prefix="vision_tower.",
         hidden=hidden,
         features=vision.count("vt_intermediate_size"),
-        layers=vision.count("vt_num_hidden_layers"),
+        layers=vision.layers("vt_num_hidden_layers"),
         patch_inputs=3 * vision.count("patch_size", 14) ** 2,
         positions=side,
     ).tensors()
@@ -161,12 +161,12 @@ def _clip_like(vision: Config, layers: int, extra_position: int) -> Encoder:
 
 
 def _gemma3(_: Config, vision: Config, text_hidden: int) -> Iterator[Tensor]:
-    yield from _clip_like(vision, vision.count("num_hidden_layers"), 0).tensors()
+    yield from _clip_like(vision, vision.layers("num_hidden_layers"), 0).tensors()
     yield from _projector("multi_modal_projector.", (text_hidden, vision.count("hidden_size")), bias=False)
 
 
 def _llava_next(config: Config, vision: Config, text_hidden: int) -> Iterator[Tensor]:
-    yield from _clip_like(vision, vision.count("num_hidden_layers"), 0).tensors()
+    yield from _clip_like(vision, vision.layers("num_hidden_layers"), 0).tensors()
     layers_read = len(config.facts["vision_feature_layer"]) if _is_list(config, "vision_feature_layer") else 1
     hidden = vision.count("hidden_size")
     yield from _projector(
@@ -178,7 +178,7 @@ def _llava(config: Config, vision: Config, text_hidden: int) -> Iterator[Tensor]
     """LLaVA reads the tower at one layer from its end, and the engine does not load the layers after it."""
     from_end = config.facts.get("vision_feature_layer", -2)
     config.has("vision_feature_layer")
-    layers = vision.count("num_hidden_layers")
+    layers = vision.layers("num_hidden_layers")
     if isinstance(from_end, bool) or not isinstance(from_end, int) or not -layers <= from_end < 0:
         raise config.error("vision_feature_layer", f"must be a layer counted from the end, not {from_end!r}")
     yield from _clip_like(vision, layers + 1 + from_end, 1).tensors()
@@ -193,7 +193,7 @@ def _mistral3(config: Config, vision: Config, text_hidden: int) -> Iterator[Tens
         prefix="vision_tower.",
         hidden=hidden,
         features=vision.count("intermediate_size"),
-        layers=vision.count("num_hidden_layers"),
+        layers=vision.layers("num_hidden_layers"),
         patch_inputs=3 * vision.count("patch_size", 14) ** 2,
         bias=False,
         gated=True,
@@ -213,7 +213,7 @@ def _llama4(_: Config, vision: Config, text_hidden: int) -> Iterator[Tensor]:
         prefix="vision_model.",
         hidden=hidden,
         features=vision.count("intermediate_size"),
-        layers=vision.count("num_hidden_layers"),
+        layers=vision.layers("num_hidden_layers"),
         patch_inputs=3 * vision.count("patch_size", 14) ** 2,
         positions=(vision.count("image_size") // vision.count("patch_size", 14)) ** 2 + 1,
     ).tensors()
@@ -227,7 +227,7 @@ def _gemma4(config: Config, vision: Config, text_hidden: int) -> Iterator[Tensor
         prefix="model.vision_tower.",
         hidden=hidden,
         features=vision.count("intermediate_size"),
-        layers=vision.count("num_hidden_layers"),
+        layers=vision.layers("num_hidden_layers"),
         patch_inputs=3 * vision.count("patch_size") ** 2,
         positions=2 * vision.count("position_embedding_size"),
         bias=False,
@@ -242,7 +242,7 @@ def _gemma4(config: Config, vision: Config, text_hidden: int) -> Iterator[Tensor
 def _gemma4_audio(audio: Config, text_hidden: int) -> Iterator[Tensor]:
     """A conformer: two feed-forward parts, attention with relative keys and a light convolution per layer."""
     hidden, output = audio.count("hidden_size"), audio.count("output_proj_dims")
-    for index in range(audio.count("num_hidden_layers")):
+    for index in range(audio.layers("num_hidden_layers")):
         block = f"model.audio_tower.{index}."
         yield Tensor(block + "feed_forward", 4 * hidden, hidden, Split.WHOLE, 4)
         yield Tensor(block + "attention", hidden, hidden, Split.WHOLE, 5)
