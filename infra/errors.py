@@ -1,10 +1,10 @@
 """Errors that an operator reads: one sentence that names the place and says what to do.
 
-    FleetError                  exit code 3 unless stated
-    ├── SpecError      (2)      the spec, with every problem found in it at once
-    ├── SizingError    (2)      a model, device or flag combination that is not understood
-    ├── PlanError      (1)      understood, but it does not fit
-    └── RenderError    (2)      a template and a plan that do not match
+FleetError                  exit code 3 unless stated
+├── SpecError      (2)      the spec, with every problem found in it at once
+├── SizingError    (2)      a model, device or flag combination that is not understood
+├── PlanError      (1)      understood, but it does not fit
+└── RenderError    (2)      a template and a plan that do not match
 """
 
 from __future__ import annotations

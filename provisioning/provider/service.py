@@ -64,8 +64,9 @@ class ServiceResource(Resource):
         try:
             machine = self._machine(old, context)
         except Unreachable as error:
-            context.warn(f"{error}\n{old['name']} is shown as it was last known")
-            return old
+            context.warn(f"{error}\nthe files of {old['name']} are shown as they were last known")
+            # A service nobody can reach serves nobody: once the machine is back, `up` waits until it is ready again.
+            return {**old, "units": {name: {**unit, "active": False} for name, unit in old["units"].items()}}
         actual = converging.read(machine, service_from_properties(old))
         if not actual.files and not any(unit.active for unit in actual.units.values()):
             return None
