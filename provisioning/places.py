@@ -23,7 +23,9 @@ def state_dir() -> Path:
 
     AGENTFLEET_HOME, else /var/lib/agentfleet for root, else ~/.local/share/agentfleet.
     """
-    return _place("AGENTFLEET_HOME", Path("/var/lib/agentfleet"), Path.home() / ".local" / "share" / "agentfleet")
+    return _place(
+        "AGENTFLEET_HOME", Path("/var/lib/agentfleet"), Path.home() / ".local" / "share" / "agentfleet"
+    )
 
 
 def _place(variable: str, for_root: Path, for_user: Path) -> Path:

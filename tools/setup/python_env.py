@@ -140,7 +140,9 @@ class ProjectEnvironment(Step):
                 commands, self._home, Path(sys.executable), ["--allow-existing", "--prompt", "agentfleet"]
             )
         self._stamp.unlink(missing_ok=True)
-        self.uv.install(commands, self._python, self.places.repo / "requirements.lock", ["--compile-bytecode"])
+        self.uv.install(
+            commands, self._python, self.places.repo / "requirements.lock", ["--compile-bytecode"]
+        )
         build = ["--build-constraints", str(self.places.repo / "tools" / "setup" / "build.lock")]
         words = [str(self.uv.path), "pip", "install", "--no-deps", *build, "--python", str(self._python)]
         commands.run([*words, "--editable", str(self.places.repo)], env=self.uv.environment)
