@@ -75,7 +75,7 @@ def _read_json(path: Path) -> dict[str, Any]:
         facts = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SizingError("model", f"cannot read {path}: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SizingError("model", f"{path} is not JSON: {error}") from None
     if not isinstance(facts, dict):
         raise SizingError("model", f"{path} must hold a JSON object")

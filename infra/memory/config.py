@@ -106,6 +106,16 @@ class Config:
         self.read.add(self.name(key))
         return self.facts.get(key) is not None
 
+    def states(self, key: str) -> bool:
+        """Whether the key has a value; an error where it is absent, because that would mean some default."""
+        if key not in self.facts:
+            raise self.error(key, "is missing from the config")
+        return self.has(key)
+
+    def stated_count(self, key: str) -> int:
+        """A whole number that must be there; null and 0 both mean none."""
+        return self.count(key, minimum=0) if self.states(key) else 0
+
     def name(self, key: str) -> str:
         """The key with its path."""
         return self._path + key

@@ -142,6 +142,7 @@ _READ_AS_A_WHOLE = frozenset(
         "task_specific_params",
     }
 )
+_DEEPEST = 10
 _SPEAKS_OF_SIZE = re.compile(
     r"(layer|head|dim|size|width|expert|window|rank|state|conv|chunk|compress|group|expand|mult|block|memory|cache|sparse"
     r"|pattern|ratio|hash|shared|index)",
@@ -159,6 +160,8 @@ def _check_unread_keys(config: Config) -> None:
 
 
 def _leaves(facts: Mapping[str, Any], path: str) -> Iterator[tuple[str, object]]:
+    if path.count(".") > _DEEPEST:
+        raise SizingError(path[:40], "is nested deeper than any config")
     for key, value in facts.items():
         if key in _READ_AS_A_WHOLE:
             continue

@@ -57,7 +57,7 @@ def mangled(facts: dict[str, Any], dice: random.Random) -> dict[str, Any]:
         if dice.random() < 0.4:
             del holder[path[-1]]
         else:
-            holder[path[-1]] = dice.choice(ODD)
+            holder[path[-1]] = copy.deepcopy(dice.choice(ODD))
     return facts
 
 

@@ -23,7 +23,8 @@ class Traits:
 
     `qkv_bias`/`output_bias`: True, False, or the config key that decides. `qk_norm`: "" none, "head" one weight per
     head dimension, "full" one per feature. `window_every`: of how many layers one has full attention where the
-    config does not list them (Gemma). `expert_keys`: config keys of expert count and expert width.
+    config does not list them (Gemma). `optional`: sizes that its configs may leave out. `expert_keys`: config keys of
+    expert count and expert width; `shared_expert`: whether one more expert, which every token takes, must be stated.
     """
 
     qkv_bias: bool | str = False
@@ -33,7 +34,9 @@ class Traits:
     norms: int = 2
     tied: bool = False
     window_every: int = 0
+    optional: frozenset[str] = frozenset({"head_dim"})
     expert_keys: tuple[str, ...] = ()
+    shared_expert: bool = False
     expert_parent: str = "mlp."
     router_bytes: int | None = None
 
@@ -42,7 +45,7 @@ def build_decoder(
     config: Config, traits: Traits, prefix: str = "model.", *, tied: bool | None = None
 ) -> Network:
     """The network of a plain decoder. `tied` is what an enclosing multimodal config says, where it does."""
-    size = dimensions(config)
+    size = dimensions(config, traits.optional)
     windows = layer_windows(config, size.layers, traits.window_every)
     layers = tuple(
         Layer(
@@ -101,7 +104,7 @@ def _expert_part(config: Config, traits: Traits, size: Dimensions, prefix: str) 
     yield plain(prefix + "gate", count, size.hidden, element_bytes=traits.router_bytes)
     experts = Experts(prefix=prefix + "experts.", hidden=size.hidden, features=features, count=count)
     yield from experts.tensors()
-    if shared := config.count("shared_expert_intermediate_size", 0, minimum=0):
+    if shared := _shared_expert(config, traits):
         yield from blocks.gated_mlp(prefix + "shared_expert.", size.hidden, shared)
         yield plain(prefix + "shared_expert_gate", 1, size.hidden)
 
@@ -110,31 +113,44 @@ def _work(config: Config, traits: Traits, size: Dimensions, index: int) -> Work:
     attention = size.attention_work
     if not (traits.expert_keys and is_expert_layer(config, index)):
         return Work(attention, feedforward=config.count("intermediate_size"))
-    shared = config.count("shared_expert_intermediate_size", 0, minimum=0)
+    shared = _shared_expert(config, traits)
     features = config.count(traits.expert_keys[1])
     return Work(attention, shared, config.count("num_experts_per_tok"), features)
 
 
+def _shared_expert(config: Config, traits: Traits) -> int:
+    """Width of the expert that every token takes: must be stated where the architecture has one."""
+    key = "shared_expert_intermediate_size"
+    return config.stated_count(key) if traits.shared_expert else config.count(key, 0, minimum=0)
+
+
 Builder = Callable[[Config], Network]
 
+_LLAMA = frozenset({"head_dim", "num_key_value_heads"})
+_NONE: frozenset[str] = frozenset()
+
 TRAITS: dict[str, Traits] = {
-    "LlamaForCausalLM": Traits(qkv_bias="attention_bias", output_bias="attention_bias", mlp_bias="mlp_bias"),
+    "LlamaForCausalLM": Traits(
+        optional=_LLAMA, qkv_bias="attention_bias", output_bias="attention_bias", mlp_bias="mlp_bias"
+    ),
     "MistralForCausalLM": Traits(),
     "Qwen2ForCausalLM": Traits(qkv_bias=True),
-    "Qwen3ForCausalLM": Traits(qkv_bias="attention_bias", qk_norm="head"),
+    "Qwen3ForCausalLM": Traits(optional=_NONE, qkv_bias="attention_bias", qk_norm="head"),
     "MiMoForCausalLM": Traits(qkv_bias=True),
-    "GemmaForCausalLM": Traits(tied=True),
-    "Gemma2ForCausalLM": Traits(norms=4, tied=True, window_every=2),
-    "Gemma3ForCausalLM": Traits(qk_norm="head", norms=4, tied=True, window_every=6),
+    "GemmaForCausalLM": Traits(optional=_NONE, tied=True),
+    "Gemma2ForCausalLM": Traits(optional=_NONE, norms=4, tied=True, window_every=2),
+    "Gemma3ForCausalLM": Traits(optional=_NONE, qk_norm="head", norms=4, tied=True, window_every=6),
     "GraniteForCausalLM": Traits(
-        qkv_bias="attention_bias", output_bias="attention_bias", mlp_bias="mlp_bias"
+        optional=_LLAMA, qkv_bias="attention_bias", output_bias="attention_bias", mlp_bias="mlp_bias"
     ),
-    "SDARForCausalLM": Traits(qkv_bias="attention_bias", qk_norm="head"),
+    "SDARForCausalLM": Traits(optional=_NONE, qkv_bias="attention_bias", qk_norm="head"),
     "Phi3ForCausalLM": Traits(),
     "MixtralForCausalLM": Traits(
         expert_keys=("num_local_experts", "intermediate_size"), expert_parent="block_sparse_moe."
     ),
-    "Qwen2MoeForCausalLM": Traits(qkv_bias=True, expert_keys=("num_experts", "moe_intermediate_size")),
+    "Qwen2MoeForCausalLM": Traits(
+        shared_expert=True, qkv_bias=True, expert_keys=("num_experts", "moe_intermediate_size")
+    ),
     "Qwen3MoeForCausalLM": Traits(
         qkv_bias="attention_bias", qk_norm="head", expert_keys=("num_experts", "moe_intermediate_size")
     ),

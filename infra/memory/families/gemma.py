@@ -23,7 +23,7 @@ def build_gemma4(config: Config, prefix: str, *, tied: bool) -> Network:
         ),
         "full_attention": _global_cache(config, size),
     }
-    first_shared = size.layers - config.count("num_kv_shared_layers", 0, minimum=0)
+    first_shared = size.layers - config.stated_count("num_kv_shared_layers")
     layers = tuple(
         Layer(
             tensors=tuple(_layer_tensors(config, size, caches[kind], f"{prefix}layers.{index}.")),
@@ -39,7 +39,7 @@ def build_gemma4(config: Config, prefix: str, *, tied: bool) -> Network:
 
 def _global_cache(config: Config, size: Dimensions) -> AttentionCache:
     kv_heads = size.kv_heads
-    if config.flag("attention_k_eq_v", False):
+    if config.flag("attention_k_eq_v"):
         kv_heads = config.count("num_global_key_value_heads", kv_heads)
     dim = config.count("global_head_dim")
     return AttentionCache(kv_heads, dim, dim)
@@ -51,13 +51,13 @@ def _layer_tensors(config: Config, size: Dimensions, cache: AttentionCache, pref
         size.attention(attention),
         kv_heads=cache.kv_heads,
         key_dim=cache.key_dim,
-        shared_value=cache.window is None and config.flag("attention_k_eq_v", False),
+        shared_value=cache.window is None and config.flag("attention_k_eq_v"),
     )
     yield from heads.tensors()
     yield vector(attention + "qk_norm", cache.key_dim, 2)
     yield from blocks.gated_mlp(prefix + "mlp.", size.hidden, config.count("intermediate_size"))
     norms = 4
-    if config.flag("enable_moe_block", False):
+    if config.flag("enable_moe_block"):
         norms = 7
         count = config.count("num_experts")
         yield plain(prefix + "router.proj", count, size.hidden)
@@ -66,7 +66,7 @@ def _layer_tensors(config: Config, size: Dimensions, cache: AttentionCache, pref
             prefix=prefix + "experts.", hidden=size.hidden, features=features, count=count
         )
         yield from experts.tensors()
-    if width := config.count("hidden_size_per_layer_input", 0, minimum=0):
+    if width := config.stated_count("hidden_size_per_layer_input"):
         norms = 5
         yield from linear(prefix + "per_layer_input_gate", (width, size.hidden), Split.WHOLE)
         yield from linear(prefix + "per_layer_projection", (size.hidden, width), Split.WHOLE)
@@ -74,7 +74,7 @@ def _layer_tensors(config: Config, size: Dimensions, cache: AttentionCache, pref
 
 
 def _per_layer_inputs(config: Config, size: Dimensions, prefix: str) -> Iterator[Tensor]:
-    if width := config.count("hidden_size_per_layer_input", 0, minimum=0):
+    if width := config.stated_count("hidden_size_per_layer_input"):
         features = width * size.layers
         yield blocks.embedding(
             prefix + "embed_tokens_per_layer", config.count("vocab_size_per_layer_input"), features
@@ -85,6 +85,6 @@ def _per_layer_inputs(config: Config, size: Dimensions, prefix: str) -> Iterator
 def _work(config: Config, size: Dimensions, cache: AttentionCache) -> Work:
     attention = (size.heads + 2 * cache.kv_heads) * cache.key_dim
     dense = config.count("intermediate_size")
-    if not config.flag("enable_moe_block", False):
+    if not config.flag("enable_moe_block"):
         return Work(attention, dense)
     return Work(attention, dense, config.count("top_k_experts"), config.count("moe_intermediate_size"))

@@ -78,5 +78,5 @@ def _kimi_work(config: Config, size: Dimensions, index: int) -> Work:
     if is_dense(config, index):
         return Work(attention, config.count("intermediate_size"))
     features = config.count("moe_intermediate_size")
-    shared = features * config.count("num_shared_experts", 0, minimum=0)
+    shared = features * config.stated_count("num_shared_experts")
     return Work(attention, shared, config.count("num_experts_per_token"), features)

@@ -46,7 +46,7 @@ def latent_attention(prefix: str, config: Config, hidden: int, heads: int) -> It
     """
     nope, rope, value = (config.count(key) for key in ("qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim"))
     latent = config.count("kv_lora_rank")
-    if config.has("q_lora_rank"):
+    if config.states("q_lora_rank"):
         rank = config.count("q_lora_rank")
         yield from linear(prefix + "q_a_proj", (rank, hidden), Split.WHOLE, into="fused_qkv_a_proj")
         yield vector(prefix + "q_a_layernorm", rank)
@@ -81,7 +81,7 @@ def routed_experts(
     yield from blocks.Experts(
         prefix=prefix + "experts.", hidden=hidden, features=features, count=count
     ).tensors()
-    if shared := config.count(shared_key, 0, minimum=0):
+    if shared := config.stated_count(shared_key):
         yield from blocks.gated_mlp(prefix + "shared_experts.", hidden, features * shared)
 
 
@@ -112,7 +112,7 @@ def is_dense(config: Config, index: int) -> bool:
             ]
             == "dense"
         )
-    if index < config.count("first_k_dense_replace", 0, minimum=0):
+    if index < config.stated_count("first_k_dense_replace"):
         return True
     return index % every != 0
 
@@ -137,5 +137,5 @@ def _work(config: Config, size: Dimensions, index: int) -> Work:
     if is_dense(config, index):
         return Work(attention, feedforward=config.count("intermediate_size"))
     features = config.count("moe_intermediate_size")
-    shared = features * config.count("n_shared_experts", 0, minimum=0)
+    shared = features * config.stated_count("n_shared_experts")
     return Work(attention, shared, config.count("num_experts_per_tok"), features)

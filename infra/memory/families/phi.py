@@ -15,7 +15,7 @@ from infra.memory.tensors import Split, Tensor, vector
 
 def build_phi(config: Config) -> Network:
     """Phi-2: plain feed-forward parts, biases everywhere, also on the output head."""
-    size = dimensions(config)
+    size = dimensions(config, frozenset({"head_dim", "num_key_value_heads"}))
     features = config.count("intermediate_size")
 
     def tensors(prefix: str) -> Iterator[Tensor]:

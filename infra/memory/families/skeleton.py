@@ -35,9 +35,15 @@ class Dimensions:
         return (self.heads + 2 * self.kv_heads) * self.head_dim
 
 
-def dimensions(config: Config) -> Dimensions:
-    """Read the common sizes; key-value heads default to the heads, the head size to hidden / heads."""
+def dimensions(config: Config, optional: frozenset[str] = frozenset()) -> Dimensions:
+    """Read the common sizes.
+
+    In architectures whose own defaults say so (`optional`), key-value heads may be left out where they are as many as
+    the heads, and the head size where it is hidden / heads; elsewhere their absence means something else.
+    """
     hidden, heads = config.count("hidden_size"), config.count("num_attention_heads")
+    for key in {"head_dim", "num_key_value_heads"} - optional:
+        config.count(key)
     if not config.has("head_dim") and hidden % heads:
         raise config.error("head_dim", f"is missing, and {heads} heads do not divide hidden_size {hidden}")
     return Dimensions(
@@ -86,6 +92,8 @@ def layer_windows(config: Config, layers: int, window_every: int = 0) -> tuple[i
     A list in `layer_types` decides; without one, every `window_every`-th layer is full (Gemma), or layers from
     `max_window_layers` on have the window (Qwen with `use_sliding_window`), or all have it (Mistral 7B).
     """
+    if window_every and not config.has("layer_types"):
+        config.count("sliding_window")
     if not config.has("sliding_window") or not config.flag("use_sliding_window", True):
         return (None,) * layers
     window = config.count("sliding_window")
