@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from infra.plan.choices import Choice
 from infra.plan.fleet_plan import NodePlan, Note, ReplicaPlan, Setting
 from infra.plan.placement import Seat
-from infra.plan.sizing import HEADROOM, MOST_SEQUENCES, slots_of
+from infra.plan.sizing import HEADROOM, MOST_SEQUENCES, headroom, slots_of
 from infra.plan.text import count_text
 from infra.spec import FleetSpec
 from infra.spec.workload import Pool
@@ -100,6 +100,8 @@ def _sequences_reason(choice: Choice, pool: Pool) -> str:
         return f"fixed in the spec, for a peak of {shape.peak_sessions} sessions"
     if shape.max_num_seqs == MOST_SEQUENCES:
         return f"vLLM's largest default, for a peak of {shape.peak_sessions} sessions"
+    if shape.max_num_seqs < headroom(shape.peak_sessions):
+        return "engine.extra_flags.max-num-batched-tokens: a step has no more tokens"
     return f"{HEADROOM} x the peak of {shape.peak_sessions} sessions per replica"
 
 

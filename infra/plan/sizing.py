@@ -140,7 +140,7 @@ def _shape(request: Request, device: Device, size: int) -> Shape | None:
             seated = shape
         else:
             too_few = replicas
-        # The first count that is too few says how many its slots ask for; from there on by halves.
+        # The slots just found say how many replicas they ask for; where that is no news, by halves.
         asked = -(-sessions // shape.slots) if shape else sessions
         replicas = asked if too_few < asked < seated.replicas else (too_few + seated.replicas) // 2
     return seated
