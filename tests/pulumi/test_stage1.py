@@ -25,7 +25,7 @@ models:
 pools:
   agents: {{model: agent, role: agent, port: {port}, max_num_seqs: {max_num_seqs}}}
 nodes: {{source: lab, lab: {{count: 1, kv_cache_memory: 64MiB}}}}
-engine: {{shutdown_timeout_s: 5, extra_flags: {extra_flags}}}
+engine: {{shutdown_timeout_s: 10, extra_flags: {extra_flags}}}
 """
 
 
@@ -74,6 +74,24 @@ def test_the_key_is_asked_for_and_stands_in_no_unit_argument_log_or_state(fleet_
     ]
     assert key not in fleet_stack.run("stack", "export").stdout
     assert key not in fleet_stack.run("preview", "--diff").stdout
+
+
+def test_a_stop_lets_answers_in_flight_end_whole(fleet_stack: Stack) -> None:
+    shell, tokens = node(fleet_stack), 400
+    body = {"model": "agent", "prompt": "Count", "max_tokens": tokens, "ignore_eos": True, "stream": True}
+    request = urllib.request.Request(
+        f"{fleet_stack.outputs()['endpoint']}/completions",
+        json.dumps(body).encode(),
+        {"Content-Type": "application/json", "Authorization": f"Bearer {'k' * 32}"},
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        chunks = [answer.readline()]
+        shell.run(f"systemctl restart --no-block {unit(fleet_stack)}")
+        chunks += [line for line in answer if line.startswith(b"data: ")]
+    assert chunks[-1] == b"data: [DONE]\n"
+    assert json.loads(chunks[-2][6:])["choices"][0]["finish_reason"] == "length"
+    fleet_stack.up("--refresh")
+    assert chat(fleet_stack)["usage"]["completion_tokens"] == 8
 
 
 def test_a_second_up_changes_nothing(fleet_stack: Stack) -> None:
