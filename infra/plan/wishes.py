@@ -46,7 +46,7 @@ def wish(spec: FleetSpec, demand: Demand, model: Model, nodes: Sequence[NodePlan
     refuse_sequences(demand.pool, pool.max_num_seqs, spec.engine.extra_flags.get("max-num-batched-tokens"))
     kinds = _kinds(demand.pool, candidates, pinned=pool.nodes is not None)
     usable = _usable(spec, pool.model, kinds)
-    request = _request(spec, demand, model, lab=candidates[0].lab is not None)
+    request = pool_request(spec, demand, model, lab=candidates[0].lab is not None)
     try:
         options = cheapest_first(request, usable)
         if not options:
@@ -98,7 +98,8 @@ def _usable(
     return usable
 
 
-def _request(spec: FleetSpec, demand: Demand, model: Model, *, lab: bool) -> Request:
+def pool_request(spec: FleetSpec, demand: Demand, model: Model, *, lab: bool) -> Request:
+    """What a pool asks of the device that will carry it: its sessions, the engine's settings, the operator's numbers."""
     pool, engine = spec.pools[demand.pool], spec.engine
     counted: dict[str, Any] = {
         setting: engine.extra_flags[flag] for flag, setting in _COUNTED.items() if flag in engine.extra_flags
