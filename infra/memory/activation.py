@@ -22,7 +22,6 @@ _HIDDEN_COPIES = 4  # residual, normed input, attention output and the layer's o
 _GATED_COPIES = 3  # gate and up in one tensor, and their product
 _PROCESSORS = 132  # streaming multiprocessors of an H100; other GPUs have 40 to 160
 _TOWER_FEATURES = 6  # live features of a tower's layer, in units of its width
-_PATCHES_PER_TOKEN = 4
 
 
 def activation_bytes(replica: Replica, *, samples: bool) -> int:
@@ -42,7 +41,7 @@ def tower_bytes(replica: Replica) -> int:
     tower = replica.network.tower
     if tower is None:
         return 0
-    patches = _PATCHES_PER_TOKEN * _encoder_tokens(tower, replica)
+    patches = tower.patches_per_token * _encoder_tokens(tower, replica)
     return patches * _TOWER_FEATURES * tower.width * replica.element_bytes
 
 

@@ -92,8 +92,9 @@ def _least_generous(budgets: dict[str, MemoryBudget]) -> MemoryBudget:
 def _size(replica: Replica) -> MemoryBudget:
     notes = check_replica(replica)
     rules = cache_rules(replica, resolve_kv_dtype(replica))
-    pool = build_pool(cache_pages(replica.network, rules), replica.version, _in_flight_tokens(replica))
-    stage = min(_stages(replica, pool), key=lambda stage: stage.blocks)
+    pool = build_pool(cache_pages(replica.network, rules), replica.version, in_flight_tokens(replica))
+    stages = tuple(_stages(replica, pool))
+    stage = min(stages, key=lambda stage: stage.blocks)
     tokens, concurrency = pool.logged(stage.blocks, replica.settings.max_model_len)
     return MemoryBudget(
         total_bytes=replica.device.memory_bytes,
@@ -108,9 +109,17 @@ def _size(replica: Replica) -> MemoryBudget:
         max_concurrency=concurrency,
         block_size=min((group.block_tokens for group in pool.groups), default=0),
         fits=concurrency >= 1,
-        interval=kv_interval(stage.kv_cache, stage.weights, stage.activation, stage.graphs, replica),
+        interval=_interval(stages, replica),
         notes=notes,
     )
+
+
+def _interval(stages: tuple[_Stage, ...], replica: Replica) -> Interval:
+    """Bounds over all stages: which of them a log line speaks of is not said in it."""
+    each = [
+        kv_interval(part.kv_cache, part.weights, part.activation, part.graphs, replica) for part in stages
+    ]
+    return Interval(min(part.low_bytes for part in each), max(part.high_bytes for part in each))
 
 
 def _stages(replica: Replica, pool: Pool) -> Iterator[_Stage]:
@@ -137,7 +146,7 @@ def _stage(
     return _Stage(*layers, weights, activation, non_torch, graphs, kv_cache, blocks)
 
 
-def _in_flight_tokens(replica: Replica) -> int:
+def in_flight_tokens(replica: Replica) -> int:
     """Tokens that are scheduled and not settled: one batch, and from 0.26 on one for each batch under way."""
     batches = 1 if replica.version < (0, 26, 0) else replica.settings.pipeline_parallel_size + 1
     return batches * replica.limits.max_num_batched_tokens

@@ -77,11 +77,12 @@ class RotaryTable:
 
 @dataclass(frozen=True, slots=True)
 class Tower:
-    """An encoder beside the language model: its width, and what the largest image or clip turns into."""
+    """An encoder beside the language model: its width, what the largest image or clip turns into, and from how much."""
 
     tensors: tuple[Tensor, ...]
     width: int
     tokens_per_item: int
+    patches_per_token: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -264,21 +264,23 @@ def _gemma4_unified(config: Config, vision: Config, text_hidden: int) -> Iterato
     )
 
 
-# kind: (tensors, tokens of the largest image that the engine profiles with)
-TOWERS: dict[str, tuple[Callable[[Config, Config, int], Iterator[Tensor]], int]] = {
-    "qwen3_vl": (_qwen3_vl, 16384),
-    "qwen2_5_vl": (_qwen25_vl, 16384),
-    "mineru_diffusion": (_mineru_diffusion, 16384),
-    "dots_ocr": (_dots_ocr, 14400),
-    "kimi_vl": (_kimi_vl, 4096),
-    "kimi_k25": (_kimi_k25, 4096),
-    "gemma3": (_gemma3, 256),
-    "llava_next": (_llava_next, 2928),
-    "llava": (_llava, 576),
-    "mistral3": (_mistral3, 3080),
-    "llama4": (_llama4, 2448),
-    "gemma4": (_gemma4, 280),
-    "gemma4_unified": (_gemma4_unified, 280),
+_TowerBuilder = Callable[[Config, Config, int], Iterator[Tensor]]
+
+# kind: (tensors, tokens of the largest image or clip that the engine profiles with, patches that make one token)
+TOWERS: dict[str, tuple[_TowerBuilder, int, int]] = {
+    "qwen3_vl": (_qwen3_vl, 16384, 4),
+    "qwen2_5_vl": (_qwen25_vl, 16384, 4),
+    "mineru_diffusion": (_mineru_diffusion, 16384, 4),
+    "dots_ocr": (_dots_ocr, 14400, 4),
+    "kimi_vl": (_kimi_vl, 4096, 4),
+    "kimi_k25": (_kimi_k25, 4096, 4),
+    "gemma3": (_gemma3, 256, 16),
+    "llava_next": (_llava_next, 2928, 1),
+    "llava": (_llava, 576, 1),
+    "mistral3": (_mistral3, 3080, 4),
+    "llama4": (_llama4, 2448, 4),
+    "gemma4": (_gemma4, 280, 9),
+    "gemma4_unified": (_gemma4_unified, 280, 9),
 }
 _WIDTH_KEYS = ("hidden_size", "embed_dim", "vt_hidden_size", "mm_embed_dim")
 
@@ -287,10 +289,10 @@ def build_tower(kind: str, config: Config, text_hidden: int) -> Tower | None:
     """The tower of a multimodal config, or None where the config has none (a text-only copy of it)."""
     if not config.has("vision_config"):
         return None
-    build, tokens_per_item = TOWERS[kind]
+    build, tokens_per_item, patches_per_token = TOWERS[kind]
     vision = config.section("vision_config")
     width = vision.count(next((key for key in _WIDTH_KEYS if vision.has(key)), _WIDTH_KEYS[0]))
-    return Tower(tuple(build(config, vision, text_hidden)), width, tokens_per_item)
+    return Tower(tuple(build(config, vision, text_hidden)), width, tokens_per_item, patches_per_token)
 
 
 def _is_list(config: Config, key: str) -> bool:
