@@ -99,7 +99,7 @@ def _usable(
 
 
 def pool_request(spec: FleetSpec, demand: Demand, model: Model, *, lab: bool) -> Request:
-    """What a pool asks of the device that will carry it: its sessions, the engine's settings, the operator's numbers."""
+    """What a pool asks of any device: its sessions, the engine's settings, and the numbers that the operator fixed."""
     pool, engine = spec.pools[demand.pool], spec.engine
     counted: dict[str, Any] = {
         setting: engine.extra_flags[flag] for flag, setting in _COUNTED.items() if flag in engine.extra_flags
