@@ -17,6 +17,8 @@ from provisioning.ssh import Connection
 from provisioning.state import Gate, Probe, Ready
 
 POLL_S = 0.5
+PROGRESS_S = 5
+"""A line that only counts on comes this often: a log keeps every one of them."""
 
 
 def wait_until_ready(machine: Machine, ready: Ready, secrets: Mapping[str, str]) -> None:
@@ -47,7 +49,7 @@ def wait_until_ready(machine: Machine, ready: Ready, secrets: Mapping[str, str])
             raise UnitError(machine.host, unit, reason, last_lines(shell, unit, first.invocation))
         if machine.stopped():
             raise Interrupted(machine.host, f"waiting for {unit}")
-        machine.progress(f"{waited_s:.0f} s: {now.last_line[:120] or 'starting'}")
+        machine.progress(f"{waited_s // PROGRESS_S * PROGRESS_S:.0f} s: {now.last_line[:120] or 'starting'}")
         time.sleep(POLL_S)
 
 
