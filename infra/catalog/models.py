@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from infra.catalog.checkpoint import checkpoint_bytes
 from infra.errors import SizingError
 
 _CONFIGS = Path(__file__).with_name("configs")
@@ -18,11 +19,12 @@ _SOURCES = Path(__file__).with_name("sources.json")
 
 @dataclass(frozen=True)
 class Model:
-    """A model: its hub id or path, its config.json, and where that config came from."""
+    """A model: its hub id or path, its config.json, where that came from, and the size of the tensors beside it."""
 
     name: str
     config: Mapping[str, Any]
     source: str
+    checkpoint_bytes: int | None = None
 
 
 def model_names() -> tuple[str, ...]:
@@ -54,7 +56,7 @@ def model_from_config(config: Path | str | Mapping[str, Any], name: str | None =
     facts = _read_json(path)
     if "quantization_config" not in facts and (beside := _quantization_file(path)):
         facts["quantization_config"] = _read_json(beside)
-    return Model(name or str(path), MappingProxyType(facts), str(path))
+    return Model(name or str(path), MappingProxyType(facts), str(path), checkpoint_bytes(path.parent))
 
 
 def find_model(name_or_path: str) -> Model:

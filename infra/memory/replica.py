@@ -19,6 +19,7 @@ class Replica:
     """What every part of the memory model starts from."""
 
     name: str
+    checkpoint_bytes: int | None
     architecture: str
     config: Config
     network: Network
@@ -63,6 +64,7 @@ def resolve_replica(model: Model, device: Device, settings: EngineSettings) -> R
     network, config = build_network(model.config)
     return Replica(
         name=model.name,
+        checkpoint_bytes=model.checkpoint_bytes,
         architecture=config.words("architectures")[0],
         config=config,
         network=network,

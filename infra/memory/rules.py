@@ -15,6 +15,7 @@ from infra.memory.network import AttentionCache
 from infra.memory.replica import Replica
 from infra.memory.settings import is_unified
 from infra.memory.versions import is_untagged
+from infra.memory.weights import stored_bytes
 
 _NO_FLOAT16 = ("Gemma2", "Gemma3", "Glm4")  # vllm/config/model.py, _FLOAT16_NOT_SUPPORTED_MODELS
 _QUANTIZED_NAME = re.compile(r"(?i)nvfp4|mxfp4|fp8|awq|gptq|int4|int8|w4a16|w8a8|4bit|8bit")
@@ -121,12 +122,26 @@ def _notes(replica: Replica) -> Iterator[str]:
     device, version = replica.device, replica.settings.vllm_version
     if version and is_untagged(version):
         yield f"vLLM {version} is a build without tags, of unknown age: sized as the newest version"
+    if note := _checkpoint_note(replica):
+        yield note
     if replica.ranks > 1 and device.link == "pcie":
         yield f"{device.name} has no NVLink: tensor parallelism over PCIe costs speed"
     if is_unified(device):
         yield f"{device.name} shares its memory with the host: other processes move the result by a few GiB"
     if not device.generation:
         yield "the GPU's generation is not known: FP8 support and overheads are those of an average GPU"
+
+
+def _checkpoint_note(replica: Replica) -> str:
+    """What to say where the files beside the config hold more or less than its shapes."""
+    if replica.checkpoint_bytes is None or replica.settings.quantization:
+        return ""
+    shapes = sum(stored_bytes(tensor, replica) for tensor in replica.network.tensors() if not tensor.derived)
+    if abs(shapes / replica.checkpoint_bytes - 1) <= _CHECKPOINT_TOLERANCE:
+        return ""
+    held, stated = replica.checkpoint_bytes / (1 << 30), shapes / (1 << 30)
+    sizes = f"the checkpoint's files hold {held:.2f} GiB, the config's shapes {stated:.2f} GiB"
+    return f"{sizes}: it has layers vLLM does not load, or another model's config"
 
 
 # ------------------------------------------------------------------------------------------- keys nobody read
@@ -143,6 +158,7 @@ _READ_AS_A_WHOLE = frozenset(
     }
 )
 _DEEPEST = 10
+_CHECKPOINT_TOLERANCE = 0.02  # tied heads are sometimes stored, buffers sometimes too
 _SPEAKS_OF_SIZE = re.compile(
     r"(layer|head|dim|size|width|expert|window|rank|state|conv|chunk|compress|group|expand|mult|block|memory|cache|sparse"
     r"|pattern|ratio|hash|shared|index)",

@@ -80,6 +80,11 @@ def element_bytes(dtype: str) -> int:
     return _DTYPES[dtype] if dtype != "auto" else 2
 
 
+def stored_element_bytes(dtype: str) -> int:
+    """Bytes of one number in a checkpoint that states this type."""
+    return _DTYPES.get(dtype, 2)
+
+
 def kv_element_bytes(kv_cache_dtype: str, model_element_bytes: int) -> int:
     """Bytes of one cached number."""
     return _KV_DTYPES[kv_cache_dtype] or model_element_bytes

@@ -11,6 +11,7 @@ from infra.memory.network import Layer, Network
 from infra.memory.overheads import runtime_counted_as_weights
 from infra.memory.quantization import Scheme
 from infra.memory.replica import Replica
+from infra.memory.settings import stored_element_bytes
 from infra.memory.tensors import EXPERT_SPLITS, Split, Tensor
 
 _MIB = 1 << 20
@@ -30,6 +31,14 @@ def stage_weights_bytes(tensors: Iterable[Tensor], replica: Replica) -> int:
     )
     runtime = runtime_counted_as_weights(replica.device.generation)
     return sum(map(allocated_bytes, stored.values())) + tables + runtime
+
+
+def stored_bytes(tensor: Tensor, replica: Replica) -> int:
+    """Bytes of a whole tensor as the checkpoint stores it: packed and with its scales, nothing divided or padded."""
+    scheme = replica.plan.scheme_for(tensor.name) if tensor.quantizable else None
+    if scheme:
+        return scheme.matrix_bytes(tensor.rows, tensor.columns) * tensor.copies
+    return tensor.elements * (tensor.element_bytes or stored_element_bytes(replica.network.dtype))
 
 
 def _tensor_bytes(tensor: Tensor, scheme: Scheme | None, replica: Replica) -> int:

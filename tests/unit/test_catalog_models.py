@@ -78,3 +78,38 @@ def test_a_missing_file_is_refused_in_a_sentence(tmp_path):
 def test_the_mapping_of_a_model_cannot_be_changed():
     with pytest.raises(TypeError):
         model_named("Qwen/Qwen3-0.6B").config["hidden_size"] = 1  # type: ignore[index]
+
+
+def safetensors(path, **sizes):
+    """A file whose header names tensors of these sizes; the tensors themselves are not needed."""
+    ends = [sum(list(sizes.values())[: i + 1]) for i in range(len(sizes))]
+    spans = zip(sizes, [0, *ends[:-1]], ends, strict=True)
+    header = {
+        name: {"dtype": "BF16", "shape": [1], "data_offsets": [start, end]} for name, start, end in spans
+    }
+    text = json.dumps(header | {"__metadata__": {"format": "pt"}}).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text)
+
+
+def test_the_tensors_beside_a_config_are_counted_by_their_headers(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    assert find_model(str(tmp_path)).checkpoint_bytes is None
+    safetensors(tmp_path / "model-1.safetensors", a=100, b=28)
+    safetensors(tmp_path / "model-2.safetensors", c=72)
+    assert find_model(str(tmp_path)).checkpoint_bytes == 200
+
+
+@pytest.mark.parametrize("damage", [b"", b"\xff" * 8, b"\x02\0\0\0\0\0\0\0[]", b'\x08\0\0\0\0\0\0\0{"a": 1}'])
+def test_a_damaged_tensor_file_counts_as_none(tmp_path, damage):
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(damage)
+    assert find_model(str(tmp_path)).checkpoint_bytes is None
+
+
+def test_a_checkpoint_that_holds_more_than_its_config_says_is_noted(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps(dict(model_named("Qwen/Qwen3-0.6B").config)))
+    stated = 2 * 596_049_920
+    for held, noted in ((stated, False), (stated * 2, True)):
+        safetensors(tmp_path / "model.safetensors", all=held)
+        notes = size_replica(find_model(str(tmp_path)), device_named("H200"), EngineSettings(2048)).notes
+        assert any("the checkpoint's files hold" in note for note in notes) is noted
