@@ -13,7 +13,7 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.14 python3.13 python3.12 pytho
 VENV := .venv/bin
 
 .NOTPARALLEL:
-.PHONY: help up preview down key setup setup-dev test check bench bench-front-door lock clean-cache
+.PHONY: help up preview down key setup setup-dev test check bench bench-front-door bench-sizing lock clean-cache
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -49,6 +49,9 @@ bench: setup ## the measurements under tests/bench
 
 bench-front-door: setup ## what `make up` and the daily verbs take, and that `make down` leaves nothing
 	@$(VENV)/python tests/bench/front_door/measure.py
+
+bench-sizing: setup-dev ## how far `fleet size` is from 84 published starts of vLLM, entry by entry
+	@$(VENV)/python tests/bench/sizing/score.py
 
 lock: setup-dev ## pin again what pyproject.toml and tools/ ask for; UPGRADE=1 takes the newest
 	@$(PYTHON) -m tools.setup.lock $(if $(UPGRADE),--upgrade)

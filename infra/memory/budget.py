@@ -79,11 +79,12 @@ def size_replica(model: Model, device: Device, settings: EngineSettings) -> Memo
 
 def _least_generous(budgets: dict[str, MemoryBudget]) -> MemoryBudget:
     version, least = min(budgets.items(), key=lambda item: item[1].kv_cache_bytes)
-    newest = budgets[LATEST_VLLM]
-    note = (
-        f"no vLLM version was given: sized for the least generous one ({version}); {LATEST_VLLM} holds "
-        f"{newest.kv_cache_tokens} tokens, {newest.max_concurrency:.2f} sequences"
-    )
+    note = f"no vLLM version was given: sized for the least generous one ({version})"
+    if version != LATEST_VLLM:
+        newest = budgets[LATEST_VLLM]
+        note += (
+            f"; {LATEST_VLLM} holds {newest.kv_cache_tokens} tokens, {newest.max_concurrency:.2f} sequences"
+        )
     low = min(budget.interval.low_bytes for budget in budgets.values())
     high = max(budget.interval.high_bytes for budget in budgets.values())
     return replace(least, interval=Interval(low, high), notes=(note, *least.notes))
