@@ -14,13 +14,11 @@ import json
 from score import BARS, COVERAGE_BAR, DATA, OUTSIDE_BAR, mean_of_setups, score
 
 SCORES = score()
-NOT_IN_THE_FLAGS = "rtx6kpro-kimi-k26-dcp8"  # runs with decode context parallelism, which no flag says
 
 
 @pytest.mark.parametrize("part", BARS)
 def test_the_mean_error_stays_below_its_bar(part):
-    rows = [row for row in SCORES.sure if row.entry["id"] != NOT_IN_THE_FLAGS]
-    assert mean_of_setups(rows, part) <= BARS[part]
+    assert mean_of_setups(SCORES.judged, part) <= BARS[part]
 
 
 def test_most_entries_are_answered_and_inside_their_interval():
