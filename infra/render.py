@@ -78,7 +78,7 @@ def _firewall(plan: FleetPlan, replicas: Sequence[ReplicaPlan]) -> ServiceState:
         },
         directories=(folder,),
         checks=(("/usr/sbin/nft", "-c", "-f", rules), ("systemd-analyze", "verify", f"{_UNITS}/{unit}")),
-        units={unit: Unit()},
+        units={unit: Unit(proof=("/usr/sbin/nft", "list", "table", "inet", table))},
     )
 
 

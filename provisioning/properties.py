@@ -17,6 +17,7 @@ def service_to_properties(service: ServiceState) -> dict[str, Any]:
         "packages": list(service.packages),
         "directories": list(service.directories),
         "checks": [list(check) for check in service.checks],
+        "units": {name: {**asdict(unit), "proof": list(unit.proof)} for name, unit in service.units.items()},
     }
     if service.ready:
         properties["ready"] = {**asdict(service.ready), "probes": [asdict(p) for p in service.ready.probes]}
@@ -44,7 +45,7 @@ def service_from_properties(properties: Mapping[str, Any]) -> ServiceState:
         directories=tuple(properties["directories"]),
         artifacts={path: Artifact(**item) for path, item in properties["artifacts"].items()},
         checks=tuple(tuple(check) for check in properties["checks"]),
-        units={name: Unit(**item) for name, item in properties["units"].items()},
+        units={name: _unit(item) for name, item in properties["units"].items()},
         ready=_ready(ready) if ready else None,
         gate=Gate(**{**gate, "tolerance": float(gate["tolerance"])}) if gate else None,
     )
@@ -52,6 +53,10 @@ def service_from_properties(properties: Mapping[str, Any]) -> ServiceState:
 
 def _file(item: Mapping[str, str]) -> RenderedFile:
     return RenderedFile(**{**item, "on_change": OnChange(item["on_change"])})  # type: ignore[arg-type]
+
+
+def _unit(item: Mapping[str, Any]) -> Unit:
+    return Unit(**{**item, "proof": tuple(item["proof"])})
 
 
 def _ready(item: Mapping[str, Any]) -> Ready:

@@ -40,10 +40,15 @@ class RenderedFile:
 
 @dataclass(frozen=True)
 class Unit:
-    """A systemd unit's wanted state."""
+    """A systemd unit's wanted state.
+
+    `proof` is a command that succeeds while the unit's work stands: a table of the firewall is flushed behind the back
+    of systemd, which goes on calling the unit that loaded it active.
+    """
 
     enabled: bool = True
     active: bool = True
+    proof: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

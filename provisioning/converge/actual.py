@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
+import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from provisioning.ssh import Connection
 from provisioning.state import ServiceState
@@ -22,7 +23,10 @@ class ActualFile:
 
 @dataclass(frozen=True)
 class ActualUnit:
-    """A systemd unit as found. `invocation` changes with every start, so it tells whether someone restarted it."""
+    """A systemd unit as found. `invocation` changes with every start, so it tells whether someone restarted it.
+
+    One whose proof fails is not active, whatever its `state` says.
+    """
 
     enabled: bool = False
     active: bool = False
@@ -51,6 +55,11 @@ def read_actual(shell: Connection, expected: ServiceState, also_units: Iterable[
         *(f"file:{path}" for path in sorted(expected.files)),
         *(f"folder:{path}" for path in folders(expected)),
         *(f"unit:{name}" for name in sorted({*expected.units, *also_units})),
+        *(
+            f"proof:{name} {shlex.join(unit.proof)}"
+            for name, unit in sorted(expected.units.items())
+            if unit.proof
+        ),
         *(f"package:{name}" for name in sorted(expected.packages)),
         *(f"artifact:{path}" for path in sorted(expected.artifacts)),
     ]
@@ -77,6 +86,8 @@ def parse_actual(answer: str) -> Actual:
             files[name] = ActualFile(text, f"{int(mode, 8):04o}", owner, group)
         elif kind == "unit":
             units[name] = _parse_unit(rest)
+        elif kind == "disproved":
+            units[name] = replace(units[name], active=False)
         elif kind == "package":
             packages.add(name)
         elif kind == "artifact":
@@ -117,6 +128,8 @@ for question in "$@"; do
         printf 'unit\t%s\t' "$name"
         systemctl show -p LoadState,UnitFileState,ActiveState,SubState,InvocationID,NRestarts -- "$name" | tr '\n' '\t'
         echo ;;
+    proof:*)
+        sh -c "${name#* }" >/dev/null 2>&1 || printf 'disproved\t%s\n' "${name%% *}" ;;
     package:*)
         case $(dpkg-query -W -f '${db:Status-Status}' -- "$name" 2>/dev/null) in
         installed) printf 'package\t%s\n' "$name" ;;

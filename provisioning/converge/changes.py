@@ -90,8 +90,8 @@ def _unit_verb(
 ) -> str | None:
     if not unit.active:
         return "stop" if found.active or found.failed else None
-    if not found.active:
-        return "start"
+    if not found.active:  # systemd would do nothing about a start of what it calls active
+        return "restart" if found.state.startswith("active") else "start"
     if started is None or started.digest != digest:
         return "restart"
     # The same digest and the same invocation: the process runs what is wanted, however its files were edited since.

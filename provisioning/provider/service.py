@@ -135,7 +135,7 @@ def _as_found(old: Properties, actual: Actual) -> Properties:
     return {
         "files": files,
         "units": {
-            name: {"enabled": unit.enabled, "active": unit.active}
+            name: {**old["units"][name], "enabled": unit.enabled, "active": unit.active}
             for name, unit in actual.units.items()
             if name in expected.units
         },

@@ -122,6 +122,17 @@ def test_a_refresh_names_every_drift_and_up_mends_it(fleet_stack: Stack) -> None
     assert chat(fleet_stack)["usage"]["completion_tokens"] == 8
 
 
+def test_a_flushed_firewall_is_drift_although_systemd_calls_its_unit_active(fleet_stack: Stack) -> None:
+    shell, table = node(fleet_stack), f"inet agentfleet_{fleet_stack.name}"
+    shell.run("nft flush ruleset")
+    assert (
+        f"agentfleet-{fleet_stack.name}-firewall.service"
+        in fleet_stack.run("preview", "--refresh", "--diff").stdout
+    )
+    fleet_stack.up("--refresh")
+    assert "dport" in shell.run(f"nft list table {table}")
+
+
 def test_what_was_edited_but_not_restarted_is_mended_without_a_restart(fleet_stack: Stack) -> None:
     shell = node(fleet_stack)
     started = shell.run(f"systemctl show --value -p InvocationID {unit(fleet_stack)}")

@@ -117,6 +117,12 @@ def unit(**fields: object) -> Actual:
             id="disabled but running: only enabled",
         ),
         pytest.param(
+            unit(active=False, state="active (exited)"),
+            RECORD,
+            Changes(restart=("e.service",)),
+            id="systemd calls it active, but its work was undone: restarted",
+        ),
+        pytest.param(
             FOUND,
             replace(RECORD, started={"e.service": Started("another", "i1")}),
             Changes(restart=("e.service",)),

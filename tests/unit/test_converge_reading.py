@@ -32,7 +32,7 @@ SERVICE = ServiceState(
     directories=("/etc/agentfleet/x",),
     artifacts={"/opt/e": Artifact("k", "engine", "true", {"lock": "infra/lock"}, 60)},
     checks=(("true", "x"),),
-    units={"x.service": Unit(active=False)},
+    units={"x.service": Unit(active=False, proof=("test", "-e", "/x y"))},
     ready=Ready("x.service", (Probe("http://127.0.0.1:1/", headers={"A": "b"}),), 5),
     gate=Gate("http://127.0.0.1:1/metrics", "m", "l", 10, 0.1, "KV tokens", "change x"),
 )
@@ -46,6 +46,8 @@ def test_the_answer_of_a_machine_is_read_line_by_line() -> None:
         "\tInvocationID=abc\tNRestarts=2\t\n"
         "unit\ty.service\tLoadState=not-found\tActiveState=inactive\t\n"
         "unit\tz.service\tLoadState=loaded\tActiveState=activating\tSubState=auto-restart\tNRestarts=\t\n"
+        "unit\tf.service\tLoadState=loaded\tActiveState=active\tSubState=exited\t\n"
+        "disproved\tf.service\n"
         "package\tcurl\n"
         "artifact\t/opt/e\tkey one\n"
     )
@@ -55,6 +57,7 @@ def test_the_answer_of_a_machine_is_read_line_by_line() -> None:
     assert actual.units["y.service"] == ActualUnit()
     assert actual.units["z.service"].failed
     assert not actual.units["z.service"].active
+    assert (actual.units["f.service"].active, actual.units["f.service"].state) == (False, "active (exited)")
     assert (actual.packages, actual.artifacts) == (frozenset({"curl"}), {"/opt/e": "key one"})
 
 
