@@ -29,7 +29,7 @@ class Price:
 
 @dataclass(frozen=True)
 class Device:
-    """One kind of GPU (or the lab CPU).
+    """One kind of GPU, or the CPU of a lab node or a server without one.
 
     `memory_bytes` is what the driver reports to vLLM, not the number on the box: an "80 GB" H100 has 79.19 GiB.
     `link_bytes_per_s` is the two-way bandwidth of one GPU to its neighbours in one node.

@@ -12,7 +12,7 @@ from infra.plan.fleet_plan import EnginePlan, LabPlan, NodePlan
 from infra.spec import FleetSpec
 from infra.spec.nodes import HostSpec, Lab
 
-LAB_DEVICE = "cpu-lab"
+LAB_DEVICE = "CPU"
 _LAB_FIRST_HOST = 11
 _LAB_NETWORKS = ipaddress.IPv4Network("198.18.0.0/15")
 """Reserved for benchmarks between networks (RFC 2544), so it collides with no network that carries traffic."""

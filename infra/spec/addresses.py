@@ -23,6 +23,7 @@ HOST_KEY_TYPES = (
     "ecdsa-sha2-nistp521",
     "ssh-rsa",
 )
+_ENDPOINT = re.compile(r"https?://[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?")
 _DNS_NAME = re.compile(rf"(?=.{{1,253}}\Z){LABEL}(?:\.{LABEL})*")
 
 
@@ -38,6 +39,29 @@ def _address(value: str) -> str:
     if re.fullmatch(r"[0-9.]+", value) or not _DNS_NAME.fullmatch(value.lower()):
         raise ValueError(f"must be an IPv4 address or a DNS name, not {shown(value)}")
     return value.lower()
+
+
+def _own_address(value: str) -> str:
+    if _is_ipv6(value):
+        raise ValueError("is an IPv6 address, which is not built yet: give an IPv4 address")
+    if not _is_ipv4(value):
+        raise ValueError(
+            f"must be an IPv4 address of the machine's own, such as 10.0.0.7, not {shown(value)}"
+        )
+    address = IPv4Address(value)
+    if address.is_unspecified or address.is_loopback or address.is_multicast:
+        raise ValueError(
+            f"must be one address that clients' packets arrive at, such as 10.0.0.7, not {value}"
+        )
+    return value
+
+
+def _endpoint(value: str) -> str:
+    if "@" in value:  # not shown: what stands before it may be a password
+        raise ValueError("must be a web address without user and password, such as https://hub.example.com")
+    if not _ENDPOINT.fullmatch(value):
+        raise ValueError(f"must be a web address such as https://hub.example.com, not {shown(value)}")
+    return value.rstrip("/")
 
 
 def _network(value: Any) -> IPv4Network:
@@ -111,6 +135,8 @@ def _type_inside(key: str) -> str:
 
 
 Address = Annotated[str, AfterValidator(_address)]
+OwnAddress = Annotated[str, AfterValidator(_own_address)]
+Endpoint = Annotated[str, AfterValidator(_endpoint)]
 Network = Annotated[
     IPv4Network,
     BeforeValidator(_network),

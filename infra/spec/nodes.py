@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from infra.spec.addresses import Address, HostKey, Network
+from infra.spec.addresses import Address, HostKey, Network, OwnAddress
 from infra.spec.kinds import NodeSource
 from infra.spec.part import Part
 from infra.spec.quantities import KvCacheBytes, Number, SshPort, Whole
@@ -34,8 +34,21 @@ class HostSpec(Part):
 
     name: NodeName = Field(description="The node's name in plans and pools.")
     address: Address = Field(description="The IPv4 address or DNS name, for SSH and for clients.")
-    device: Line = Field(description="The GPU's name in the catalog, such as H100-SXM.")
-    devices: Whole = Field(ge=1, le=16, description="The number of GPUs in the machine.")
+    device: Line = Field(
+        description="The GPU's name in the catalog, such as H100-SXM, or cpu for a server without one."
+    )
+    devices: Whole = Field(
+        ge=1, le=16, description="The number of GPUs in the machine; 1 for a server without one."
+    )
+    listen_address: OwnAddress | None = Field(
+        default=None,
+        description="The machine's own IPv4 address behind NAT, where engines listen; address when omitted.",
+    )
+    kv_cache_memory_bytes: KvCacheBytes | None = Field(
+        default=None,
+        alias="kv_cache_memory",
+        description="The size of each replica's KV cache on a server without a GPU, such as 4GiB.",
+    )
     port: SshPort = Field(default=22, description="The port of sshd.")
     user: User = Field(default="root", description="The login: root, or a user with password-less sudo.")
     host_key: HostKey | None = Field(

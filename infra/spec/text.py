@@ -38,9 +38,9 @@ class Matches(GroupedMetadata):
 
 def _config_key(value: Any) -> str:
     if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,63}", value):
-        # The value is not shown: it may be the password itself.
+        # The value is not shown: it may be the secret itself.
         raise ValueError(
-            "must be the name of a Pulumi config secret, not the password itself:"
+            "must be the name of a Pulumi config secret, not the secret itself:"
             " run `pulumi config set --secret NAME` and give NAME"
         )
     return value

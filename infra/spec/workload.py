@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from infra.spec.addresses import Endpoint
 from infra.spec.kinds import ContextStrategy, Dtype, GeneratedModel, Role, Topology
 from infra.spec.part import Part
 from infra.spec.quantities import Port, Whole
-from infra.spec.text import HubId, Line, Method, ModelKey, NodeFolder, NodeName, Revision, ServedName
+from infra.spec.text import (
+    ConfigKey,
+    HubId,
+    Line,
+    Method,
+    ModelKey,
+    NodeFolder,
+    NodeName,
+    Revision,
+    ServedName,
+)
 
 
 class ToolCalls(Part):
@@ -48,6 +59,13 @@ class Weights(Part):
     )
     revision: Revision | None = Field(
         default=None, description="The hub's commit, tag or branch; only a commit never changes."
+    )
+    token_config: ConfigKey | None = Field(
+        default=None,
+        description="The name of a Pulumi config secret that holds the hub's token, for gated models.",
+    )
+    endpoint: Endpoint | None = Field(
+        default=None, description="The address of a mirror of the hub; the hub itself when omitted."
     )
     path: NodeFolder | None = Field(default=None, description="A folder that already stands on every node.")
     generated: GeneratedModel | None = Field(

@@ -47,7 +47,7 @@ def test_names_and_aliases_are_unambiguous():
         ("h200", "H200"),
         ("rtx pro 6000 blackwell", "RTX-PRO-6000"),
         ("A100 40GB", "A100-40GB"),
-        ("cpu-lab", "cpu-lab"),
+        ("cpu-lab", "CPU"),
     ],
 )
 def test_a_device_goes_by_several_names(written, name):
@@ -62,7 +62,7 @@ def test_an_unknown_or_ambiguous_name_is_refused_with_the_nearest(written):
 
 def test_the_gpus_that_people_rent_are_there():
     wanted = "A100-40GB A100-80GB-PCIe A100-80GB-SXM A10G L4 L40S RTX-3090 RTX-4090 RTX-5090 RTX-PRO-6000 H100-PCIe"
-    wanted += " H100-SXM H100-NVL H200 B200 GH200-96GB MI300X cpu-lab"
+    wanted += " H100-SXM H100-NVL H200 B200 GH200-96GB MI300X CPU"
     assert set(wanted.split()) <= set(load_devices())
 
 

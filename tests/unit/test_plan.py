@@ -156,7 +156,7 @@ def test_a_missing_price_leaves_the_cost_open() -> None:
         (
             {"nodes": lab(kv="1MiB")},
             (
-                "pools.agents: one session of 2048 tokens of tiny-llama does not fit on cpu-lab with "
+                "pools.agents: one session of 2048 tokens of tiny-llama does not fit on CPU with "
                 "tensor_parallel_size 1: 1.12 MiB of KV cache are missing; raise nodes.lab.kv_cache_memory or lower "
                 "workload.context_tokens"
             ),

@@ -19,6 +19,7 @@ RULES: tuple[tuple[frozenset[str], Rule], ...] = tuple(
     for parts, rule in (
         ("models", models.weights_have_one_source),
         ("models", models.hub_weights_are_pinned),
+        ("models", models.only_the_hub_has_settings),
         ("models nodes", models.generated_weights_stay_in_the_lab),
         ("models", models.clients_can_tell_models_apart),
         ("workload pools", pools.roles_fit_the_topology),
@@ -30,6 +31,7 @@ RULES: tuple[tuple[frozenset[str], Rule], ...] = tuple(
         ("nodes", machines.lab_network_is_private),
         ("nodes", machines.hosts_are_distinct),
         ("nodes", machines.one_way_to_log_in),
+        ("nodes", machines.servers_without_gpu_state_their_kv_cache),
         ("access nodes", access.rented_machines_name_their_clients),
         ("access", access.the_internet_is_let_in_on_purpose),
         ("workload", unbuilt.workload_is_built),

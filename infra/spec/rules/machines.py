@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import IPv4Network
 
+from infra.catalog.devices import device_named
+from infra.errors import SizingError
 from infra.spec.document import Fault
 from infra.spec.fleet import FleetSpec
 from infra.spec.kinds import NodeSource
+from infra.spec.nodes import HostSpec
 
 
 def source_and_machines_agree(spec: FleetSpec) -> Iterator[Fault]:
@@ -64,3 +67,31 @@ def one_way_to_log_in(spec: FleetSpec) -> Iterator[Fault]:
                 ("nodes", "hosts", index, "password_config"),
                 "stands beside identity_file: keep one of them",
             )
+
+
+def servers_without_gpu_state_their_kv_cache(spec: FleetSpec) -> Iterator[Fault]:
+    """A GPU's memory is the engine's alone, a server's is not: how much of it the KV cache gets is the operator's."""
+    for index, host in enumerate(spec.nodes.hosts):
+        path = ("nodes", "hosts", index)
+        stated = host.kv_cache_memory_bytes is not None
+        match _has_gpus(host):
+            case True if stated:
+                yield Fault(
+                    (*path, "kv_cache_memory"),
+                    "goes with device cpu only: remove it; engine.gpu_memory_utilization sets a GPU's share",
+                )
+            case False if not stated:
+                yield Fault(
+                    (*path, "kv_cache_memory"),
+                    "is missing: give the size of each replica's KV cache on a server without a GPU, such as 4GiB",
+                )
+        if _has_gpus(host) is False and host.devices > 1:
+            yield Fault((*path, "devices"), f"must be 1 on a server without a GPU, not {host.devices}")
+
+
+def _has_gpus(host: HostSpec) -> bool | None:
+    """None for a device that is not in the catalog, which the plan names with its nearest neighbours."""
+    try:
+        return device_named(host.device).kind == "gpu"
+    except SizingError:
+        return None

@@ -21,7 +21,7 @@ def weights_have_one_source(spec: FleetSpec) -> Iterator[Fault]:
 
 
 def hub_weights_are_pinned(spec: FleetSpec) -> Iterator[Fault]:
-    """A revision for weights of the hub, so that a replica added later serves the same model; none for others."""
+    """A revision for weights of the hub, so that a replica added later serves the same model."""
     for key, model in spec.models.items():
         weights, path = model.weights, ("models", key, "weights")
         if weights.hub is not None and weights.revision is None:
@@ -29,8 +29,14 @@ def hub_weights_are_pinned(spec: FleetSpec) -> Iterator[Fault]:
                 path,
                 "hub needs a revision, so that a later replica serves the same weights: give a commit or a tag",
             )
-        if weights.hub is None and weights.revision is not None:
-            yield Fault((*path, "revision"), "goes with hub only: remove it")
+
+
+def only_the_hub_has_settings(spec: FleetSpec) -> Iterator[Fault]:
+    """Weights from elsewhere have no revision, token or endpoint."""
+    for key, model in spec.models.items():
+        for name in ("revision", "token_config", "endpoint"):
+            if model.weights.hub is None and getattr(model.weights, name) is not None:
+                yield Fault(("models", key, "weights", name), "goes with hub only: remove it")
 
 
 def generated_weights_stay_in_the_lab(spec: FleetSpec) -> Iterator[Fault]:
