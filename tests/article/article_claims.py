@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -68,8 +69,13 @@ class Ours:
     print_as: str
     drift: float = EXACT
 
+    @functools.cached_property
+    def value(self) -> float:
+        """What is computed now."""
+        return self.compute()
+
     def __str__(self) -> str:
-        return self.print_as.format(self.compute()).replace("%", " %")
+        return self.print_as.format(self.value).replace("%", " %")
 
 
 @dataclass(frozen=True)

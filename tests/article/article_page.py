@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
@@ -40,6 +41,7 @@ _MEANINGS = {
 }
 
 
+@functools.cache
 def page() -> str:
     """The whole page."""
     return "\n".join([*_preface(), *(line for section in SECTIONS for line in _section(section)), *_tables()])

@@ -19,13 +19,13 @@ def name_of(claim: Claim) -> str:
 @pytest.mark.parametrize("claim", [claim for claim in CLAIMS if claim.ours], ids=name_of)
 def test_our_value_is_the_one_that_was_reviewed(claim: Claim) -> None:
     assert claim.ours is not None
-    assert claim.ours.compute() == pytest.approx(claim.ours.reviewed, rel=claim.ours.drift, abs=0)
+    assert claim.ours.value == pytest.approx(claim.ours.reviewed, rel=claim.ours.drift, abs=0)
 
 
 @pytest.mark.parametrize("claim", [claim for claim in CLAIMS if claim.ours], ids=name_of)
 def test_the_verdict_follows_from_the_two_figures(claim: Claim) -> None:
     assert claim.ours is not None
-    holds = claim.stated.holds(claim.ours.compute())
+    holds = claim.stated.holds(claim.ours.value)
     assert holds == (claim.verdict is Verdict.REPRODUCES)
 
 
