@@ -10,7 +10,7 @@ from infra.cost.crossover import (
     prorated_replicas_win,
     sensitivity,
 )
-from infra.cost.fleet import CostLine, FleetCost, Machine, fleet_cost
+from infra.cost.fleet import BilledNode, CostLine, FleetCost, fleet_cost
 from infra.cost.managed_api import (
     ApiPrice,
     Interaction,
@@ -23,12 +23,12 @@ from infra.cost.money import HOURS_PER_MONTH, RunningCost, gpu_price, price_orig
 __all__ = [
     "HOURS_PER_MONTH",
     "ApiPrice",
+    "BilledNode",
     "BreakEven",
     "Comparison",
     "CostLine",
     "FleetCost",
     "Interaction",
-    "Machine",
     "ReplicaRate",
     "RunningCost",
     "SensitivityRow",

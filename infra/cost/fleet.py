@@ -1,4 +1,4 @@
-"""What a fleet costs by pool. Machines are billed whole, so GPUs that nobody uses have a line of their own."""
+"""What a fleet costs by pool. Nodes are billed whole, so GPUs that nobody uses have a line of their own."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from infra.cost.money import RunningCost
 
 
 @dataclass(frozen=True)
-class Machine:
-    """One machine as its owner bills it: whole, and for every hour that it is rented.
+class BilledNode:
+    """One node as its owner bills it: whole, and for every hour that it is rented.
 
     `usd_per_hour` is that of all its GPUs together, None where nobody stated one. `gpus_by_pool` counts the GPUs that
     each pool's replicas hold; on a lab node, which has none, it counts replicas.
@@ -35,7 +35,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class CostLine:
-    """One pool's part of the bill, or that of idle GPUs. `cost` is None while a machine of it has no price."""
+    """One pool's part of the bill, or that of idle GPUs. `cost` is None while a node of it has no price."""
 
     name: str
     gpus: int
@@ -44,7 +44,7 @@ class CostLine:
 
 @dataclass(frozen=True)
 class FleetCost:
-    """The bill: its lines add up to `total`. `unpriced` names the machines whose price nobody stated.
+    """The bill: its lines add up to `total`. `unpriced` names the nodes whose price nobody stated.
 
     `price_origins` says where each price comes from, a price once.
     """
@@ -56,31 +56,30 @@ class FleetCost:
     price_origins: tuple[str, ...]
 
 
-def fleet_cost(machines: Sequence[Machine]) -> FleetCost:
-    """The bill of these machines. A pool pays each machine's price times the share of its GPUs that it holds."""
-    names = dict.fromkeys(pool for machine in machines for pool in machine.gpus_by_pool)
+def fleet_cost(nodes: Sequence[BilledNode]) -> FleetCost:
+    """The bill of these nodes. A pool pays each node's price times the share of its GPUs that it holds."""
+    names = dict.fromkeys(pool for node in nodes for pool in node.gpus_by_pool)
     return FleetCost(
         pools=tuple(
-            _line(name, [(machine, machine.gpus_by_pool.get(name, 0)) for machine in machines])
-            for name in names
+            _line(name, [(node, node.gpus_by_pool.get(name, 0)) for node in nodes]) for name in names
         ),
-        idle=_line("idle", [(machine, machine.idle_gpus) for machine in machines]),
-        total=_sum([(machine, machine.billed_gpus) for machine in machines]),
-        unpriced=tuple(machine.name for machine in machines if machine.usd_per_hour is None),
-        price_origins=tuple(dict.fromkeys(machine.price_origin for machine in machines)),
+        idle=_line("idle", [(node, node.idle_gpus) for node in nodes]),
+        total=_sum([(node, node.billed_gpus) for node in nodes]),
+        unpriced=tuple(node.name for node in nodes if node.usd_per_hour is None),
+        price_origins=tuple(dict.fromkeys(node.price_origin for node in nodes)),
     )
 
 
-def _line(name: str, parts: Sequence[tuple[Machine, int]]) -> CostLine:
+def _line(name: str, parts: Sequence[tuple[BilledNode, int]]) -> CostLine:
     return CostLine(name, sum(gpus for _, gpus in parts), _sum(parts))
 
 
-def _sum(parts: Sequence[tuple[Machine, int]]) -> RunningCost | None:
+def _sum(parts: Sequence[tuple[BilledNode, int]]) -> RunningCost | None:
     dollars = 0.0
-    for machine, gpus in parts:
+    for node, gpus in parts:
         if not gpus:
             continue
-        if machine.usd_per_hour is None:
+        if node.usd_per_hour is None:
             return None
-        dollars += machine.usd_per_hour * gpus / machine.billed_gpus
+        dollars += node.usd_per_hour * gpus / node.billed_gpus
     return RunningCost(dollars)

@@ -130,7 +130,7 @@ GPUS = Section(
             "On a single GPU, PCIe or SXM makes no difference",
             Stated("irrelevant"),
             None,
-            "both seat the same sessions, but the PCIe card's memory has 2.0 TB/s and the SXM module's 3.35 TB/s "
+            "both seat the same sessions, but the H100 PCIe's memory has 2.0 TB/s and the H100 SXM's 3.35 TB/s "
             "(NVIDIA's data sheet), and decoding goes at the pace of the memory",
         ),
         undecided(

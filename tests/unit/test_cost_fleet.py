@@ -1,4 +1,4 @@
-"""The bill of a fleet: whole machines, divided among pools, with its gaps and origins told."""
+"""The bill of a fleet: whole nodes, divided among pools, with its gaps and origins told."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.catalog.devices import device_named
-from infra.cost import HOURS_PER_MONTH, Machine, RunningCost, fleet_cost, gpu_price, price_origin
+from infra.cost import HOURS_PER_MONTH, BilledNode, RunningCost, fleet_cost, gpu_price, price_origin
 
 H100 = device_named("H100-SXM")
 
 
-def machine(name: str, gpus: int, usd_per_hour: float | None, **pools: int) -> Machine:
-    return Machine(name, gpus, usd_per_hour, "a price list, 2026-03-24", pools)
+def node(name: str, gpus: int, usd_per_hour: float | None, **pools: int) -> BilledNode:
+    return BilledNode(name, gpus, usd_per_hour, "a price list, 2026-03-24", pools)
 
 
 POOLS = st.dictionaries(st.sampled_from(["agents", "workers", "orchestrators"]), st.integers(1, 4))
-MACHINES = st.lists(
+NODES = st.lists(
     st.builds(
-        lambda free, price, pools: machine("gpu", sum(pools.values()) + free, price, **pools),
+        lambda free, price, pools: node("gpu", sum(pools.values()) + free, price, **pools),
         st.integers(0, 4),
         st.floats(0, 100),
         POOLS,
@@ -36,7 +36,7 @@ def test_a_day_has_24_hours_and_a_month_730() -> None:
 
 def test_pools_pay_for_their_gpus_and_the_idle_ones_are_told() -> None:
     bill = fleet_cost(
-        [machine("gpu-1", 8, 19.20, orchestrators=2, workers=5), machine("gpu-2", 1, 2.01, workers=1)]
+        [node("gpu-1", 8, 19.20, orchestrators=2, workers=5), node("gpu-2", 1, 2.01, workers=1)]
     )
     lines = {line.name: (line.gpus, round(line.cost.usd_per_hour, 2)) for line in bill.pools if line.cost}
     assert lines == {"orchestrators": (2, 4.80), "workers": (6, 14.01)}
@@ -46,7 +46,7 @@ def test_pools_pay_for_their_gpus_and_the_idle_ones_are_told() -> None:
 
 
 def test_a_price_that_nobody_stated_leaves_open_what_depends_on_it_and_nothing_else() -> None:
-    bill = fleet_cost([machine("gpu-1", 8, None, workers=8), machine("gpu-2", 2, 4.80, orchestrators=2)])
+    bill = fleet_cost([node("gpu-1", 8, None, workers=8), node("gpu-2", 2, 4.80, orchestrators=2)])
     assert {line.name: line.cost for line in bill.pools} == {
         "workers": None,
         "orchestrators": RunningCost(4.80),
@@ -56,24 +56,24 @@ def test_a_price_that_nobody_stated_leaves_open_what_depends_on_it_and_nothing_e
 
 
 def test_replicas_on_a_lab_node_share_its_price() -> None:
-    bill = fleet_cost([machine("node-1", 1, 3.0, agents=2, workers=1)])
+    bill = fleet_cost([node("node-1", 1, 3.0, agents=2, workers=1)])
     assert [line.cost for line in bill.pools] == [RunningCost(2.0), RunningCost(1.0)]
     assert bill.idle.gpus == 0
 
 
-def test_a_fleet_without_machines_costs_nothing() -> None:
+def test_a_fleet_without_nodes_costs_nothing() -> None:
     assert fleet_cost([]).total == RunningCost(0)
 
 
-@given(MACHINES)
-def test_the_lines_add_up_to_the_machines(machines: list[Machine]) -> None:
-    bill = fleet_cost(machines)
-    whole = sum(item.usd_per_hour or 0 for item in machines)
+@given(NODES)
+def test_the_lines_add_up_to_the_nodes(nodes: list[BilledNode]) -> None:
+    bill = fleet_cost(nodes)
+    whole = sum(item.usd_per_hour or 0 for item in nodes)
     lines = [*bill.pools, bill.idle]
     assert bill.total is not None
     assert bill.total.usd_per_hour == pytest.approx(whole)
     assert sum(line.cost.usd_per_hour for line in lines if line.cost) == pytest.approx(whole)
-    assert sum(line.gpus for line in lines) == sum(item.gpus for item in machines)
+    assert sum(line.gpus for line in lines) == sum(item.gpus for item in nodes)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What is left free: the interval of the memory model, not a share of the card."""
+"""What is left free: the interval of the memory model, not a share of the GPU's memory."""
 
 from __future__ import annotations
 
