@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.catalog.devices import device_named
-from infra.cost import HOURS_PER_MONTH, BilledNode, RunningCost, fleet_cost, gpu_price, price_origin
+from infra.cost import HOURS_PER_MONTH, BilledNode, CostLine, RunningCost, fleet_cost, gpu_price, price_origin
 
 H100 = device_named("H100-SXM")
 
@@ -23,7 +23,7 @@ NODES = st.lists(
         st.integers(0, 4),
         st.floats(0, 100),
         POOLS,
-    ).filter(lambda made: made.gpus > 0),
+    ),
     max_size=6,
 )
 
@@ -56,9 +56,16 @@ def test_a_price_that_nobody_stated_leaves_open_what_depends_on_it_and_nothing_e
 
 
 def test_replicas_on_a_lab_node_share_its_price() -> None:
-    bill = fleet_cost([node("node-1", 1, 3.0, agents=2, workers=1)])
+    bill = fleet_cost([node("node-1", 0, 3.0, agents=2, workers=1)])
     assert [line.cost for line in bill.pools] == [RunningCost(2.0), RunningCost(1.0)]
     assert bill.idle.gpus == 0
+
+
+def test_servers_without_a_gpu_have_a_line_of_their_own() -> None:
+    bill = fleet_cost([node("gpu-1", 1, 2.40, agents=1), node("front", 0, 0.10), node("store", 0, 0.20)])
+    assert (bill.servers.gpus, bill.servers.cost) == (0, RunningCost(pytest.approx(0.30)))
+    assert bill.idle == CostLine("idle", 0, RunningCost(0))
+    assert bill.total == RunningCost(pytest.approx(2.70))
 
 
 def test_a_fleet_without_nodes_costs_nothing() -> None:
@@ -69,7 +76,7 @@ def test_a_fleet_without_nodes_costs_nothing() -> None:
 def test_the_lines_add_up_to_the_nodes(nodes: list[BilledNode]) -> None:
     bill = fleet_cost(nodes)
     whole = sum(item.usd_per_hour or 0 for item in nodes)
-    lines = [*bill.pools, bill.idle]
+    lines = [*bill.pools, bill.idle, bill.servers]
     assert bill.total is not None
     assert bill.total.usd_per_hour == pytest.approx(whole)
     assert sum(line.cost.usd_per_hour for line in lines if line.cost) == pytest.approx(whole)
