@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from infra.catalog.devices import Device, device_named, load_devices
 from infra.errors import SizingError
 
+MICRO = 1_000_000
+"""Millionths of a dollar in a dollar."""
+
 NODE_SIZES = (1, 2, 4, 8)
 """GPUs of a node as they are commonly rented, where nobody states an offer."""
 
-_MICRO = 1_000_000
 _FORM = "an offer is [SELLER=]GPUSxDEVICE[@DOLLARS[/node]][:NODES], such as 8xH100-SXM@2.40:4"
 _OFFER = re.compile(
     r"(?:(?P<seller>[A-Za-z0-9][\w.-]*)=)?(?P<gpus>\d{1,3})\s*x\s*(?P<device>[^@:=]+?)\s*"
@@ -55,7 +57,7 @@ class Offer:
     @property
     def price_micro(self) -> int:
         """Millionths of a dollar per hour: prices are added as whole numbers, so that equal sums are equal."""
-        return round(self.price_per_hour * _MICRO)
+        return round(self.price_per_hour * MICRO)
 
 
 def catalog_offers() -> tuple[Offer, ...]:
