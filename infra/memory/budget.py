@@ -148,6 +148,11 @@ def _stage(
 
 
 def in_flight_tokens(replica: Replica) -> int:
-    """Tokens that are scheduled and not settled: one batch, and from 0.26 on one for each batch under way."""
-    batches = 1 if replica.version < (0, 26, 0) else replica.settings.pipeline_parallel_size + 1
+    """Tokens that are scheduled and not settled: one batch, and from 0.26 on every batch under way.
+
+    That is one for each stage, and on GPUs one more, which is prepared while the others run (the CPU build waits).
+    """
+    stages = replica.settings.pipeline_parallel_size
+    under_way = stages if replica.device.kind == "cpu" else stages + 1
+    batches = 1 if replica.version < (0, 26, 0) else under_way
     return batches * replica.limits.max_num_batched_tokens

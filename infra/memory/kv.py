@@ -11,6 +11,8 @@ from infra.memory.replica import Replica
 from infra.memory.settings import kv_element_bytes
 
 _INDEX_SCALE_BYTES = 4  # DeepSeek-V3.2's index keeps 8-bit keys with one 4-byte scale per 128 numbers
+# Before it, the platform forced a block size, and a kernel was sought that takes it.
+_KERNELS_CHOSEN_FIRST = (0, 18, 0)
 _PACKED_LATENT_BYTES = 656  # 8-bit latent of sparse MLA with scales and a 16-bit rotary part ("fp8_ds_mla")
 
 
@@ -22,19 +24,31 @@ class CacheRules:
     element_bytes: int
     kv_element_bytes: int
     block_tokens: int
-    states_per_sequence: int
+    caches_prefixes: bool
+    exports_states: bool
     packed_latent: bool = False
+
+    def states_per_sequence(self, cache: StateCache) -> int:
+        """One state; where prefixes are cached the last block's too, and one that a prefill leaves on its way."""
+        exported = self.exports_states and cache.exported
+        return 2 + exported if self.caches_prefixes else 1
 
 
 def cache_rules(replica: Replica, kv_dtype: str) -> CacheRules:
-    """The rules of a replica whose cache has this data type; a hybrid keeps two states where it caches prefixes."""
+    """The rules of a replica whose cache has this data type.
+
+    A prefill exports the state of a block that it passes from 0.31 on (not yet in 0.30.0, in 0.32.0 it does).
+    Datacenter Blackwell keeps the 8-bit latent of sparse MLA as it is from 0.19 on (FLASHINFER_MLA_SPARSE).
+    """
+    eight_bits = kv_dtype.startswith("fp8")
     return CacheRules(
         ranks=replica.ranks,
         element_bytes=replica.element_bytes,
         kv_element_bytes=kv_element_bytes(kv_dtype, replica.element_bytes),
-        block_tokens=block_tokens(replica),
-        states_per_sequence=2 if replica.limits.prefix_caching_hybrid else 1,
-        packed_latent=kv_dtype.startswith("fp8"),
+        block_tokens=block_tokens(replica, eight_bits=eight_bits),
+        caches_prefixes=replica.limits.prefix_caching_hybrid,
+        exports_states=replica.version >= (0, 31, 0),
+        packed_latent=eight_bits and not (_is_sm100(replica) and replica.version >= (0, 19, 0)),
     )
 
 
@@ -54,9 +68,8 @@ def cache_pages(network: Network, rules: CacheRules) -> list[tuple[int, Page]]:
                 pages.append((index, Page(Keeps.ALL, rules.block_tokens, size, latent=True)))
         elif isinstance(cache, StateCache):
             size = max(_state_bytes(cache, rules), _largest_attention_page(network, rules))
-            pages.append(
-                (index, Page(Keeps.STATE, rules.block_tokens, size, states=rules.states_per_sequence))
-            )
+            states = rules.states_per_sequence(cache)
+            pages.append((index, Page(Keeps.STATE, rules.block_tokens, size, states=states)))
     return pages
 
 
@@ -67,19 +80,36 @@ def token_bytes(network: Network, rules: CacheRules, first_layer: int, end_layer
     return sum(page.page_bytes // page.tokens for page in kept)
 
 
-def block_tokens(replica: Replica) -> int:
+def block_tokens(replica: Replica, *, eight_bits: bool) -> int:
     """Tokens per block: 16 on GPUs, 128 on the CPU, `--block-size` else; MLA's kernels have sizes of their own."""
-    asked, device, version = replica.settings.block_size, replica.device, replica.version
+    asked = replica.settings.block_size
     latents = [cache for cache in _caches(replica.network) if isinstance(cache, LatentCache)]
-    if device.kind == "cpu":
+    if replica.device.kind == "cpu":
         return 16 if latents else asked or 128
     if any(cache.index_dim for cache in latents):
         return 64
-    if latents and device.compute_capability.startswith("10."):
-        return 128 if version < (0, 12, 0) else 64
-    if latents and device.generation == "hopper" and version < (0, 13, 0):
+    own = _latent_block(replica, eight_bits=eight_bits) if latents else 16
+    if latents and asked and asked % own and replica.version < _KERNELS_CHOSEN_FIRST:
+        return own
+    return asked or own
+
+
+def _latent_block(replica: Replica, *, eight_bits: bool) -> int:
+    """Tokens per block of dense MLA (vllm/platforms/cuda.py; from 0.18 on the preferred size of the kernel taken).
+
+    Hopper takes FLASHMLA (64), and FLASH_ATTN_MLA (16) once it may choose, which keeps no 8-bit cache; datacenter
+    Blackwell took CUTLASS_MLA (128), then FLASHINFER_MLA (64 forced, 32 preferred).
+    """
+    version = replica.version
+    if _is_sm100(replica):
+        return 128 if version < (0, 15, 0) else 64 if version < _KERNELS_CHOSEN_FIRST else 32
+    if replica.device.generation == "hopper" and (eight_bits or version < _KERNELS_CHOSEN_FIRST):
         return 64
-    return asked or 16
+    return 16
+
+
+def _is_sm100(replica: Replica) -> bool:
+    return replica.device.compute_capability.startswith("10.")
 
 
 def _attention_page(cache: AttentionCache, rules: CacheRules) -> Page:

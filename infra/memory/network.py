@@ -40,9 +40,13 @@ class StatePart:
 
 @dataclass(frozen=True, slots=True)
 class StateCache:
-    """A mamba or linear-attention layer: states of fixed size per sequence, divided over the ranks."""
+    """A mamba or linear-attention layer: states of fixed size per sequence, divided over the ranks.
+
+    `exported`: a prefill can leave the state of a block that it passes (Mamba 2), for which a place is kept.
+    """
 
     parts: tuple[StatePart, ...]
+    exported: bool = False
 
 
 Cache = AttentionCache | LatentCache | StateCache

@@ -59,7 +59,11 @@ def specs(
             yield (
                 name,
                 MambaSpec(
-                    block_size=page.tokens, shapes=shapes, dtypes=dtypes, page_size_padded=page.page_bytes
+                    block_size=page.tokens,
+                    shapes=shapes,
+                    dtypes=dtypes,
+                    page_size_padded=page.page_bytes,
+                    num_prefill_checkpoint_blocks=page.states - 2,
                 ),
             )
         elif isinstance(cache, LatentCache):

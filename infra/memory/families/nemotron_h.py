@@ -105,11 +105,15 @@ def _mamba_mixer(prefix: str, config: Config, hidden: int) -> Iterator[Tensor]:
     yield vector(prefix + "A_D_dt_bias", heads, 3, Split.ROWS, element_bytes=4)
 
 
+_UNSTATED_STATE_BYTES = 4  # from 0.20 on; float16 before, so that older versions hold more than is said
+
+
 def _mamba_state(config: Config) -> StateCache:
     heads, inner, grouped, kernel = _mamba_sizes(config)
     state = heads * config.count("mamba_head_dim") * config.count("ssm_state_size")
-    width = state_element_bytes(config, "mamba_ssm_cache_dtype")
-    return StateCache((StatePart((kernel - 1) * (inner + 2 * grouped)), StatePart(state, width)))
+    width = state_element_bytes(config, "mamba_ssm_cache_dtype") or _UNSTATED_STATE_BYTES
+    parts = (StatePart((kernel - 1) * (inner + 2 * grouped)), StatePart(state, width))
+    return StateCache(parts, exported=True)
 
 
 def _nemotron_work(config: Config, size: Dimensions, kind: str) -> Work:
