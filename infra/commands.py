@@ -62,6 +62,51 @@ def plan(
 
 
 @app.command()
+def advise(
+    spec: SpecPath,
+    offer: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="OFFER",
+            help="Nodes that can be rented, as [SELLER=]GPUSxDEVICE[@DOLLARS per GPU and hour][:NODES], such as "
+            "8xH100-SXM@2.40:4; again for more. Without it: every device that the catalog has a price of.",
+        ),
+    ] = None,
+    device: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[POOL=]DEVICE", help="Only this device, for one pool or all; says what that costs."
+        ),
+    ] = None,
+    spot: Annotated[
+        bool, typer.Option("--spot", help="Take nodes at spot prices too, which can be taken back.")
+    ] = False,
+    format_: Annotated[
+        Format, typer.Option("--format", help="Tables to read or JSON to script against.")
+    ] = Format.TABLE,
+) -> None:
+    """Print which machines to rent for a spec, whatever its nodes are: the cheapest that fit, and why not others."""
+    from infra.advice.command import advise_spec
+    from infra.plan.read_models import read_models
+    from infra.spec import load
+
+    asked = load(spec)
+    models = read_models(asked, spec.parent)
+    advice = advise_spec(asked, models, offers=offer or (), devices=device or (), spot=spot)
+    if format_ is Format.JSON:
+        import json
+
+        print(json.dumps(advice.to_dict(), indent=2))
+        return
+    from rich.console import Console
+
+    from infra.advice.tables import advice_tables
+
+    console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+    console.print(advice_tables(asked.name, advice, with_offers=bool(offer)))
+
+
+@app.command()
 def render(
     spec: SpecPath,
     out: Annotated[

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from infra.advice.compare import alternatives, fixed_numbers, offer_verdicts
-from infra.advice.fleet_advice import FleetAdvice, PoolAdvice, Rental
+from infra.advice.fleet_advice import Alternative, FleetAdvice, PoolAdvice, Rental
 from infra.advice.offers import MICRO, Offer
 from infra.advice.packing import seat
 from infra.advice.question import Question
 from infra.advice.search import Fleet
 from infra.advice.ways import Wanted
+from infra.catalog.devices import device_named
 from infra.plan.sizing import Shape
 
 
@@ -23,14 +24,15 @@ def advise(wanted: Sequence[Wanted], offers: Sequence[Offer], *, spot: bool = Fa
     question = Question(wanted, offers, spot=spot)
     best = question.answer()
     rentals = _rentals(best)
+    pools = tuple(_pool(question, best, item, rentals) for item in wanted)
     return FleetAdvice(
         price_per_hour=best.cost.price_micro / MICRO,
         nodes=best.cost.nodes,
         gpus=best.cost.gpus,
         rentals=rentals,
-        pools=tuple(_pool(question, best, item, rentals) for item in wanted),
+        pools=pools,
         offers=tuple(offer_verdicts(question, best)),
-        notes=tuple(dict.fromkeys(_notes(question, best, rentals))),
+        notes=tuple(dict.fromkeys((*_pool_notes(question, best, pools), *_fleet_notes(best, rentals)))),
         proven=best.proven,
     )
 
@@ -83,13 +85,32 @@ def _share(rental: Rental, pool: str, size: int) -> float:
     return rental.price_per_hour * rental.replicas.get(pool, 0) * size / in_use
 
 
-def _notes(question: Question, best: Fleet, rentals: Sequence[Rental]) -> Iterator[str]:
-    for load in best.loads:
-        for text in _shape(question, best, load.pool).memory.notes:
-            yield f"pools.{load.pool}: {text}"
+def _pool_notes(question: Question, best: Fleet, pools: Sequence[PoolAdvice]) -> Iterator[str]:
+    for pool in pools:
+        for text in _shape(question, best, pool.name).memory.notes:
+            yield f"pools.{pool.name}: {text}"
+        if _splits_over_pcie(pool.device, pool.tensor_parallel_size):
+            yield f"pools.{pool.name}: {_without_pcie(pool.alternatives)}"
+
+
+def _splits_over_pcie(device: str, size: int) -> bool:
+    """Each layer's result crosses the link: over PCIe a split costs speed, which the price does not show."""
+    return size > 1 and device_named(device).link == "pcie"
+
+
+def _without_pcie(others: Sequence[Alternative]) -> str:
+    """The next best without a split over PCIe."""
+    for other in others:
+        split = _splits_over_pcie(other.device, other.tensor_parallel_size)
+        if other.extra_per_hour is not None and not split and not other.spot:
+            return f"{other.label} would not split a replica over PCIe, for ${other.extra_per_hour:.2f} more per hour"
+    return "nothing on offer would not split a replica over PCIe"
+
+
+def _fleet_notes(best: Fleet, rentals: Sequence[Rental]) -> Iterator[str]:
     for rental in rentals:
         if rental.offer.spot:
-            yield f"{rental.offer}: a spot price: the nodes can be taken back at any moment"
+            yield f"{rental.offer}: a spot price: nodes can be taken back at any moment"
         if rental.idle_gpus:
             yield f"{rental.offer}: {rental.idle_gpus} of {rental.offer.gpus} GPUs stay idle, and are paid for"
     if not best.proven:

@@ -59,16 +59,16 @@ def _alternative(question: Question, best: Fleet, way: Way) -> Alternative:
     if way.shape is None or load is None:
         return _told(way, None, best, way.refused)
     if load == best.load_of(way.pool):
-        return _told(way, best, best, "chosen: the cheapest that fits", chosen=True)
+        return dataclasses.replace(_told(way, best, best, "chosen: the cheapest that fits"), chosen=True)
     forced = question.cheapest({way.pool: [way]}, question.market_with(way.device))
     if forced is None:
-        return _told(way, None, best, _out_of_stock(question, load))
+        return _told(way, None, best, question.out_of_stock(load))
     if way.device in question.market.devices:
-        return _told(way, forced, best, _compared(forced.cost, best.cost))
-    return _told(way, forced, best, _at_spot(_compared(forced.cost, best.cost)))
+        return _told(way, forced, best, _compared(forced.cost, best.cost, _tie(best, forced, load)))
+    return dataclasses.replace(_told(way, forced, best, _at_spot(forced.cost, best.cost)), spot=True)
 
 
-def _told(way: Way, fleet: Fleet | None, best: Fleet, reason: str, *, chosen: bool = False) -> Alternative:
+def _told(way: Way, fleet: Fleet | None, best: Fleet, reason: str) -> Alternative:
     price = None if fleet is None else fleet.cost.price_micro
     return Alternative(
         label=way.label,
@@ -79,46 +79,52 @@ def _told(way: Way, fleet: Fleet | None, best: Fleet, reason: str, *, chosen: bo
         seats=way.shape.slots * way.shape.replicas if way.shape else None,
         price_per_hour=None if price is None else price / MICRO,
         extra_per_hour=None if price is None else (price - best.cost.price_micro) / MICRO,
-        chosen=chosen,
+        chosen=False,
+        spot=False,
         reason=reason,
     )
 
 
-def _compared(cost: Cost, best: Cost) -> str:
-    """The number that decided against a fleet of this cost."""
+def _compared(cost: Cost, best: Cost, tie: str) -> str:
+    """The number that decided against a fleet of this cost, or `tie` where none did."""
     more = cost.price_micro - best.price_micro
     if more:
-        return f"{dollars(cost.price_micro)} per hour, {dollars(abs(more))} {'more' if more > 0 else 'less'}"
+        return f"{dollars(abs(more))} {'more' if more > 0 else 'less'} per hour"
     if cost.nodes > best.nodes:
         return f"the same price, but {count_text(cost.nodes, 'node')} instead of {best.nodes}"
     if cost.gpus > best.gpus:
         return f"the same price and nodes, but {cost.gpus} GPUs instead of {best.gpus}"
-    return "the same price, nodes and GPUs: of equals the smaller split, then the first offer"
+    return f"the same price, nodes and GPUs: {tie}"
 
 
-def _at_spot(reason: str) -> str:
-    return f"{reason}, and at a spot price: its nodes can be taken back at any moment"
+def _tie(best: Fleet, forced: Fleet, load: Load) -> str:
+    """What decides between fleets of the same cost, in the order of the search."""
+    used, forced_used = (sum(other.gpus for other in fleet.loads) for fleet in (best, forced))
+    if forced_used > used:
+        return f"{used} GPUs in use are fewer than {forced_used}"
+    if load.size > best.load_of(load.pool).size:
+        return "the smaller split is taken"
+    return "the device offered first is taken"
 
 
-def _out_of_stock(question: Question, load: Load) -> str:
-    """Which replicas the nodes in stock do not hold: the pool's own, or those beside the other pools."""
-    held = sum(
-        (offer.stock or 0) * (offer.gpus // load.size)
-        for offer in question.offers
-        if offer.device == load.device
+def _at_spot(cost: Cost, best: Cost) -> str:
+    """Spot nodes are not rented unless admitted, however little they cost."""
+    price = "no cheaper" if cost.price_micro == best.price_micro else _compared(cost, best, "")
+    return (
+        f"{price}, {'and' if cost >= best else 'but'} at a spot price: nodes can be taken back at any moment"
     )
-    if held < load.replicas:
-        return f"needs {count_text(load.replicas, 'replica')}, and the nodes in stock hold {held}"
-    return f"the nodes in stock do not hold its {count_text(load.replicas, 'replica')} beside the other pools"
 
 
 def _verdict(question: Question, best: Fleet, offer: Offer, nodes: int, alone: Fleet | None) -> str:
     if nodes and alone and alone.cost == best.cost:
         return "rented: it carries the fleet"
-    reason = _why_not_alone(question, offer) if alone is None else _compared(alone.cost, best.cost)
-    if nodes:
-        return f"rented beside others; alone: {reason}"
-    return reason if offer in question.admitted else _at_spot(reason)
+    if alone is None:
+        reason = _why_not_alone(question, offer)
+    elif offer in question.admitted:
+        reason = _compared(alone.cost, best.cost, "another offer is taken")
+    else:
+        reason = _at_spot(alone.cost, best.cost)
+    return f"rented beside others; alone: {reason}" if nodes else reason
 
 
 def _why_not_alone(question: Question, offer: Offer) -> str:
@@ -128,7 +134,7 @@ def _why_not_alone(question: Question, offer: Offer) -> str:
         if not any(way.shape for way in here):
             why = here[-1].refused if here else _fixed_elsewhere(question.wanted[pool], offer)
             return f"does not carry {pool}: {why}"
-    return f"its {count_text(offer.stock or 0, 'node')} in stock do not hold the fleet"
+    return f"with {count_text(offer.stock or 0, 'node')} in stock it does not hold the fleet"
 
 
 def _fixed_elsewhere(wanted: Wanted, offer: Offer) -> str:

@@ -6,20 +6,22 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from infra.advice.offers import Offer
 from infra.advice.search import Fleet, Load, Market, cheapest_fleet
-from infra.advice.ways import Wanted, Way, ways
+from infra.advice.ways import Wanted, Way, label, ways
 from infra.catalog.devices import device_named
 from infra.errors import PlanError, SizingError
+from infra.plan.text import count_text
 
 
 class Question:
-    """Pools that want machines, and offers of them. `market` holds those that may be rented: no spot prices unless
-    they are admitted.
+    """Pools that want machines, and offers of them. The market holds the `admitted`: no spot prices unless asked for.
+
+    Nodes at a spot price come last, so that of equals they are not taken.
     """
 
     def __init__(self, wanted: Sequence[Wanted], offers: Sequence[Offer], *, spot: bool = False) -> None:
         self.wanted = {item.request.pool: item for item in wanted}
-        self.offers = tuple(offers)
-        self.admitted = tuple(offer for offer in offers if spot or not offer.spot)
+        self.offers = tuple(sorted(dict.fromkeys(offers), key=lambda offer: offer.spot))
+        self.admitted = tuple(offer for offer in self.offers if spot or not offer.spot)
         self.market = Market(self.admitted)
         self.ways = {pool: self.ways_of(item) for pool, item in self.wanted.items()}
 
@@ -48,13 +50,28 @@ class Question:
         for pool, found in self.ways.items():
             if not _loads(found, self.market):
                 raise self._nothing_fits(pool, found)
+            if cheapest_fleet([_loads(found, self.market)], self.market) is None:
+                nearest = max(_loads(found, self.market), key=lambda load: self.held(load) / load.replicas)
+                raise PlanError(f"pools.{pool}: {self.out_of_stock(nearest)}: offer more nodes")
         fleet = self.cheapest()
         if fleet is None:
+            together = ", ".join(self.ways)
             raise PlanError(
-                f"pools.{', pools.'.join(self.ways)}: each fits what is offered, but the nodes in stock do not hold "
-                "all of them together: offer more nodes"
+                f"pools: the nodes in stock hold each of {together}, but not all together: offer more nodes"
             )
         return fleet
+
+    def held(self, load: Load) -> int:
+        """Replicas like these that all nodes in stock hold; only asked where each offer of the device has a stock."""
+        offers = [offer for offer in self.admitted if offer.device == load.device]
+        return sum((offer.stock or 0) * (offer.gpus // load.size) for offer in offers)
+
+    def out_of_stock(self, load: Load) -> str:
+        """Why the nodes in stock do not hold a load: there are too few for it, or for it and the other pools."""
+        held, what = self.held(load), label(load.device, load.size)
+        if held < load.replicas:
+            return f"{count_text(load.replicas, 'replica')} of {what} are needed, and the nodes in stock hold {held}"
+        return f"the nodes in stock do not hold {count_text(load.replicas, 'replica')} of {what} beside the other pools"
 
     def _nothing_fits(self, pool: str, found: Sequence[Way]) -> PlanError | SizingError:
         """Nothing on offer carries a pool: the widest split of each device, and why it cannot be."""
@@ -65,7 +82,7 @@ class Question:
         widest = {way.device: way for way in found if way.refused}
         reasons = [f"{way.label}: {way.refused}" for way in widest.values()]
         if spot_only := dict.fromkeys(way.device for way in found if way.shape):
-            reasons.append(f"{', '.join(spot_only)}: offered at a spot price, which is not admitted")
+            reasons.append(f"{', '.join(spot_only)}: at a spot price only, which --spot admits")
         return PlanError(f"pools.{pool}: nothing on offer carries it: {'; '.join(reasons)}")
 
     def _nothing_tried(self, pool: str) -> PlanError:
