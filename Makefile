@@ -7,6 +7,8 @@ YES ?= 1
 PART ?= all
 # Not empty (make lock UPGRADE=1): the newest versions that are allowed, not the least change.
 UPGRADE ?=
+# Tests at once. Most wait for boots and engines, so there may be more than processors.
+WORKERS ?= 3
 
 PYTHON ?= $(firstword $(foreach p,python3 python3.14 python3.13 python3.12 python3.11,$(shell \
 	$(p) -c 'import sys; sys.version_info >= (3, 11) and print("$(p)")' 2>/dev/null)) python3)
@@ -37,7 +39,7 @@ setup-dev:
 	@$(PYTHON) -m tools.setup dev
 
 test: setup check ## everything: checks and all tests, real lab nodes and the real engine included
-	@tools/run $(VENV)/python -m pytest
+	@tools/run $(VENV)/python -m pytest --numprocesses=$(WORKERS)
 
 check: setup-dev ## linter, formatter, types
 	$(VENV)/ruff check .

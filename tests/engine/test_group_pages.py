@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 from pathlib import Path
 
-import pytest
+from support.engine import answers_of
 
-from provisioning.places import cache_dir
-
-pytestmark = pytest.mark.engine
+SCRIPT = Path(__file__).with_name("group_pages.py")
 
 
-def test_blocks_and_tokens_of_every_model_agree_with_vllm():
-    python = cache_dir() / "ready" / "engine" / "bin" / "python"
-    if not python.exists():
-        reason = f"there is no engine at {python}: run `make setup`"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason, pytrace=False)
-        pytest.skip(reason)
-    script = Path(__file__).with_name("group_pages.py")
-    done = subprocess.run(
-        [str(python), str(script)], capture_output=True, text=True, timeout=500, check=False
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    cases = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+def test_blocks_and_tokens_of_every_model_agree_with_vllm(engine_python: Path) -> None:
+    cases = answers_of(engine_python, SCRIPT)
     assert len(cases) > 300
     assert [case for case in cases if case["vllm"] != case["ours"]] == []

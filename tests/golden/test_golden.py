@@ -6,7 +6,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from rendered import SPECS, name_of, rendered
+
+from support.rendered import SPECS, name_of, rendered
 
 HERE = Path(__file__).parent
 

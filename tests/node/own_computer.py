@@ -14,12 +14,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lab_stacks import LabStack, traces
-
 from provisioning import lab
 from provisioning.places import state_dir
+from support.lab_stacks import LabStack, swept_lab_stack
+from support.snapshots import differences, snapshot_here
+from support.traces import traces_of
 
-LEFTOVERS = Path(__file__).resolve().parents[2] / "tools" / "leftovers"
 IP_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
 
 
@@ -35,14 +35,11 @@ def forwarding() -> bool:
 def leaves_nothing(stack: LabStack) -> Iterator[None]:
     """What stands after the block is what stood before it; others use the real computer's control groups and state."""
     folder = Path(tempfile.mkdtemp())
-    (folder / "before").write_text(run(str(LEFTOVERS), "snapshot"))
+    before = snapshot_here(folder / "before")
     yield
-    (folder / "after").write_text(run(str(LEFTOVERS), "snapshot"))
-    shared = [f"--ignore={pattern}" for pattern in ("files: /var/lib/agentfleet*", "control groups: *")]
-    words = [LEFTOVERS, "compare", *shared, folder / "before", folder / "after"]
-    compared = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert compared.returncode == 0, compared.stdout + compared.stderr
-    assert traces(stack) == []
+    after = snapshot_here(folder / "after")
+    assert differences(before, after, "files: /var/lib/agentfleet*", "control groups: *") == []
+    assert traces_of(stack.name) == []
     assert os.listdir(state_dir() / "lab") == ["id_ed25519"]
 
 
@@ -62,13 +59,13 @@ def sweep_leaves_nothing(stack: LabStack) -> None:
 
 
 def last_lab_of_the_computer_turns_forwarding_off(stack: LabStack) -> None:
-    other = LabStack(stack.folder)
-    one, two = stack.start("node-1"), other.start("node-1")
-    assert forwarding()
-    lab.remove(one.state)
-    assert forwarding()
-    lab.remove(two.state)
-    assert not forwarding()
+    with swept_lab_stack() as other:
+        one, two = stack.start("node-1"), other.start("node-1")
+        assert forwarding()
+        lab.remove(one.state)
+        assert forwarding()
+        lab.remove(two.state)
+        assert not forwarding()
 
 
 def forwarding_that_was_on_stays_on(stack: LabStack) -> None:
@@ -145,11 +142,8 @@ def main(case: str) -> None:
         Path(folder).mkdir()
     run("ip", "link", "set", "lo", "up")
     IP_FORWARD.write_text("0\n")
-    stack = LabStack(Path(tempfile.mkdtemp()))
-    try:
+    with swept_lab_stack() as stack:
         globals()[case](stack)
-    finally:
-        lab.sweep(stack.name)
 
 
 if __name__ == "__main__":

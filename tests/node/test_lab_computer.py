@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 
 from provisioning.places import cache_dir
+from support.traces import ROOT
 
-pytestmark = pytest.mark.node
-
-HERE = Path(__file__).resolve().parent
+CASES = Path(__file__).with_name("own_computer.py")
 
 
 @pytest.mark.usefixtures("lab_ready")
@@ -33,14 +32,14 @@ def test_on_a_computer_of_its_own(tmp_path: Path, case: str) -> None:
     environment = {
         "AGENTFLEET_HOME": str(tmp_path / "home"),
         "AGENTFLEET_CACHE": str(cache_dir()),
-        "PYTHONPATH": f"{HERE.parents[1]}:{HERE}",
+        "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}",
         "TMPDIR": str(tmp_path),
     }
     words = [
         *([] if os.geteuid() == 0 else ["sudo", "-n"]),
         *("unshare", "--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child"),
         *("env", *(f"{name}={value}" for name, value in environment.items())),
-        *(sys.executable, str(HERE / "own_computer.py"), case),
+        *(sys.executable, str(CASES), case),
     ]
     ended = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr

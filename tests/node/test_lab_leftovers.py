@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
-import pytest
-from lab_stacks import StartedNode
-
-pytestmark = pytest.mark.node
-
-LEFTOVERS = Path(__file__).resolve().parents[2] / "tools" / "leftovers"
+from support.lab_stacks import StartedNode
+from support.snapshots import differences, snapshot_of
 
 DEPLOY = """
 useradd --system probe
@@ -32,25 +27,10 @@ chmod 0644 /etc/hosts
 """
 
 
-def take(node: StartedNode, file: Path) -> Path:
-    node.sh("systemctl is-system-running --wait >/dev/null || true")
-    file.write_text(node.sh("python3 - snapshot --node <<'PROGRAM'\n" + LEFTOVERS.read_text() + "\nPROGRAM"))
-    return file
-
-
-def compare(before: Path, after: Path, *options: str) -> tuple[int, list[str]]:
-    ended = subprocess.run(
-        [LEFTOVERS, "compare", *options, before, after], capture_output=True, text=True, check=False
-    )
-    assert not ended.stderr
-    return ended.returncode, ended.stdout.splitlines()
-
-
 def test_a_deployment_shows_until_it_is_taken_away(lab_node: StartedNode, tmp_path: Path) -> None:
-    before = take(lab_node, tmp_path / "before")
+    before = snapshot_of(lab_node.shell, tmp_path / "before")
     lab_node.sh(DEPLOY)
-    code, lines = compare(before, take(lab_node, tmp_path / "deployed"))
-    assert code == 1
+    lines = differences(before, snapshot_of(lab_node.shell, tmp_path / "deployed"))
     shown = {line.split("  ")[0] for line in lines}
     assert shown >= {
         "+ active units: probe.service",
@@ -65,14 +45,13 @@ def test_a_deployment_shows_until_it_is_taken_away(lab_node: StartedNode, tmp_pa
     assert any(line.startswith("+ users: probe:") for line in lines)
 
     lab_node.sh(REMOVE)
-    assert compare(before, take(lab_node, tmp_path / "after")) == (0, [])
+    assert differences(before, snapshot_of(lab_node.shell, tmp_path / "after")) == []
 
 
 def test_what_is_expected_can_be_left_out(lab_node: StartedNode, tmp_path: Path) -> None:
-    before = take(lab_node, tmp_path / "before")
+    before = snapshot_of(lab_node.shell, tmp_path / "before")
     lab_node.sh("echo one > /etc/probe.conf; echo two > /opt/probe")
-    after = take(lab_node, tmp_path / "after")
-    assert compare(before, after, "--ignore", "files: /etc/probe*")[1][0].startswith(
-        "+ files: /opt/probe  -rw-r--r--"
-    )
-    assert compare(before, after, "--ignore", "files: /etc/*", "--ignore", "files: /opt/*") == (0, [])
+    after = snapshot_of(lab_node.shell, tmp_path / "after")
+    [left] = differences(before, after, "files: /etc/*")
+    assert left.startswith("+ files: /opt/probe  -rw-r--r--")
+    assert differences(before, after, "files: /etc/*", "files: /opt/*") == []

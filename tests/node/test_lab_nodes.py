@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from lab_stacks import LabStack, StartedNode
 
 from provisioning import lab
 from provisioning.errors import LabError
@@ -17,10 +16,8 @@ from provisioning.lab.folders import lab_dir
 from provisioning.lab.local import run_as_root
 from provisioning.lab.processes import Process, keepers_of, processes_of
 from provisioning.places import cache_dir
-
-pytestmark = pytest.mark.node
-
-REPOSITORY = Path(__file__).resolve().parents[2]
+from support.lab_stacks import LabStack, StartedNode
+from support.traces import ROOT
 
 
 def answers_on_ssh_port(node: StartedNode, address: str) -> bool:
@@ -111,7 +108,7 @@ def test_a_node_that_lost_its_namespace_is_booted_again(lab_stack: LabStack) -> 
 
 def test_new_settings_boot_the_node_again_with_its_disk(lab_stack: LabStack, lab_node: StartedNode) -> None:
     lab_node.sh("touch /root/kept")
-    moved = lab_node.state.network.replace(".0/24", ".77")
+    moved = lab_stack.address(77)
     again = lab_stack.start("node-1", address=moved)
     again.sh("test -e /root/kept")
     assert again.facts.address == moved
@@ -129,7 +126,7 @@ def test_another_public_key_may_log_in(lab_stack: LabStack, tmp_path: Path) -> N
     key = tmp_path / "key"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
     node = lab_stack.start("node-1", authorized_key=key.with_suffix(".pub").read_text().strip())
-    guest = StartedNode(node.state, replace(node.facts, identity_file=str(key)), node.known_hosts)
+    guest = replace(node, facts=replace(node.facts, identity_file=str(key)))
     assert guest.sh("whoami") == "root\n"
 
 
@@ -137,7 +134,7 @@ def test_a_network_in_use_is_refused_and_leaves_nothing(
     lab_stack: LabStack, other_lab_stack: LabStack
 ) -> None:
     lab_stack.start("node-1")
-    taken = {"network": lab_stack.network, "address": lab_stack.network.replace(".0/24", ".50")}
+    taken = {"network": lab_stack.network, "address": lab_stack.address(50)}
     with pytest.raises(
         LabError, match=rf"used .* by the lab of stack {lab_stack.name} .*nodes\.lab\.network"
     ):
@@ -179,7 +176,7 @@ def test_a_node_whose_record_is_damaged_can_be_swept(lab_stack: LabStack, lab_no
 def test_people_list_and_sweep_by_command(lab_stack: LabStack, lab_node: StartedNode) -> None:
     def command(*words: str) -> str:
         line = [sys.executable, "-m", "provisioning.lab", *words]
-        return subprocess.run(line, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
+        return subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
     [line] = [line for line in command("list").splitlines() if line.startswith(lab_stack.name)]
     assert "running" in line

@@ -6,11 +6,9 @@ import json
 from collections import Counter
 
 import pytest
-from lab_stacks import StartedNode
 
 from infra.affinity import build_ring, session_keys
-
-pytestmark = pytest.mark.node
+from support.lab_stacks import StartedNode
 
 KEYS = (*session_keys(300), *(f"user-{number}" for number in range(100)))
 

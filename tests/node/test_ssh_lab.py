@@ -16,8 +16,6 @@ from provisioning.errors import CommandError, CommandTimeout, HostError, LinkBro
 from provisioning.facts import read_facts, unmet
 from provisioning.ssh import Address, Connections
 
-pytestmark = pytest.mark.node
-
 _TOLD_WITHIN_S = 30.0
 _NOPASSWD = "put '{user} ALL=(ALL) NOPASSWD: ALL' into /etc/sudoers.d/agentfleet there, or log in as root"
 _SHELL = "log in as another user, or give this one a normal shell such as /bin/bash"
@@ -45,12 +43,6 @@ mkdir -p /mnt/small /mnt/frozen
 mountpoint -q /mnt/small || mount -t tmpfs -o size=64k none /mnt/small
 mountpoint -q /mnt/frozen || mount -t tmpfs -o ro none /mnt/frozen
 """
-
-
-@pytest.fixture
-def connections():
-    with Connections() as all_of_them:
-        yield all_of_them
 
 
 def _address(node, user="root"):

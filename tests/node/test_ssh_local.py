@@ -8,33 +8,16 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-from ssh_local import SSHD, Forwarder, LocalSshd, fingerprint, generate_key, local_sshd, misbehaving
 
 from provisioning.errors import CommandError, CommandTimeout, HostError, LinkBroken, Unreachable
 from provisioning.ssh import Address, Connection, Connections, dial, handshake
+from support.local_sshd import Forwarder, LocalSshd, fingerprint, generate_key, misbehaving
+from support.traces import ROOT
 
 _MANY = b"0123456789abcdef" * (1 << 18)
 """4 MiB, more than the 2 MiB window of a session."""
-
-
-@pytest.fixture(scope="module")
-def sshd(tmp_path_factory):
-    if os.geteuid() != 0 or not SSHD.exists():
-        reason = "needs root and openssh-server"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason, pytrace=False)
-        pytest.skip(reason)
-    with local_sshd(tmp_path_factory.mktemp("sshd")) as running:
-        yield running
-
-
-@pytest.fixture
-def connections():
-    with Connections() as all_of_them:
-        yield all_of_them
 
 
 @pytest.fixture
@@ -451,6 +434,5 @@ print(machine.run(["echo", "bye"]).stdout, end="")
 
 def test_a_program_that_forgets_to_close_still_ends(sshd):
     argv = [sys.executable, "-c", _FORGETFUL, str(sshd.port), sshd.address.identity_file]
-    root = Path(__file__).parents[2]
-    ended = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False, cwd=root)
+    ended = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "bye\n", "")

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from stack import ROOT, Stack
+import pytest
+
+from support.pulumi_stacks import Stack
+from support.traces import ROOT
+
+pytestmark = pytest.mark.usefixtures("pulumi_ready")
 
 
 def test_the_production_example_previews_without_a_host(tmp_path: Path) -> None:
     spec = ROOT / "stacks" / "production.fleet.yaml"
     stack = Stack(
         tmp_path,
+        "production",
         program=ROOT,
         config={"agentfleet:spec": str(spec)},
         secrets={"agentfleet:apiKey": "not-to-be-seen", "agentfleet:sshPassword": "not-to-be-seen"},
@@ -25,7 +31,9 @@ def test_the_production_example_previews_without_a_host(tmp_path: Path) -> None:
 
 def test_a_broken_spec_is_all_its_sentences_and_no_traceback(tmp_path: Path) -> None:
     (tmp_path / "fleet.yaml").write_text("name: x\nworkload: {topology: flatt}\nnode: {}\n")
-    stack = Stack(tmp_path / "stack", program=ROOT, config={"agentfleet:spec": str(tmp_path / "fleet.yaml")})
+    stack = Stack(
+        tmp_path / "stack", "broken", program=ROOT, config={"agentfleet:spec": str(tmp_path / "fleet.yaml")}
+    )
     stack.create()
     failed = stack.run("preview", check=False).stdout
     assert "fleet.yaml:2: workload.topology: " in failed
@@ -35,7 +43,7 @@ def test_a_broken_spec_is_all_its_sentences_and_no_traceback(tmp_path: Path) -> 
 
 def test_a_missing_secret_is_named_with_the_command_that_sets_it(tmp_path: Path) -> None:
     spec = ROOT / "stacks" / "stage1.fleet.yaml"
-    stack = Stack(tmp_path, program=ROOT, config={"agentfleet:spec": str(spec)})
+    stack = Stack(tmp_path, "keyless", program=ROOT, config={"agentfleet:spec": str(spec)})
     stack.create()
     failed = stack.run("preview", check=False).stdout
     assert "pulumi config set" in failed

@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import replace
 
-import pytest
-from machine import Shell
-from small import KEY_PATH, SITE, UNIT, UNIT_PATH, on_lab_node, web
-from stack import Stack
-
 from provisioning import lab
 from provisioning.state import Artifact, Gate, ServiceState
-
-pytestmark = pytest.mark.node
-
-NETWORK = "198.18.253"
-
-
-def shell_of(stack: Stack) -> Shell:
-    facts = lab.read(lab.nodes_of(stack.name)[0])
-    assert facts
-    return Shell(facts.__dict__)
+from support.pulumi_stacks import Stack
+from support.small_service import KEY_PATH, SITE, UNIT, UNIT_PATH, on_lab_node, web
+from support.waiting import wait_until
 
 
 def gated(planned: int, tolerance: float) -> ServiceState:
@@ -40,26 +27,25 @@ def gated(planned: int, tolerance: float) -> ServiceState:
 def test_a_create_that_fails_is_in_the_state_mended_by_the_next_up_and_removed_by_destroy(
     stack: Stack,
 ) -> None:
-    stack.declare(on_lab_node(stack, web(flags="--nonsense"), NETWORK))
+    stack.declare(on_lab_node(stack, web(flags="--nonsense")))
     failed = stack.up(check=False)
     assert f"host n1: unit {UNIT} stopped" in failed.stdout
     assert "unrecognized arguments: --nonsense" in failed.stdout
-    exported = json.loads(stack.run("stack", "export").stdout)["deployment"]["resources"]
-    assert any(resource["type"] == "fleet:index:Service" and resource["initErrors"] for resource in exported)
-    stack.declare(on_lab_node(stack, web(), NETWORK))
+    assert [one["initErrors"] for one in stack.resources("Service")] != [[]]
+    stack.declare(on_lab_node(stack, web()))
     stack.up()
-    shell = shell_of(stack)
+    shell = stack.shell()
     assert shell.run(f"systemctl is-active {UNIT}").strip() == "active"
-    stack.declare({name: item for name, item in on_lab_node(stack, web(), NETWORK).items() if name != "web"})
+    stack.declare({name: item for name, item in on_lab_node(stack, web()).items() if name != "web"})
     stack.up()
     assert shell.run(f"ls {UNIT_PATH} {KEY_PATH} {SITE} 2>/dev/null | wc -l").strip() == "0"
 
 
 def test_the_gate_lets_pass_what_is_within_tolerance_and_reports_both_numbers(stack: Stack) -> None:
-    stack.declare(on_lab_node(stack, gated(950, 0.1), NETWORK))
+    stack.declare(on_lab_node(stack, gated(950, 0.1)))
     stack.up()
     assert stack.outputs()["web"] == {"planned": 950, "measured": 1000, "of": "things"}
-    stack.declare(on_lab_node(stack, gated(800, 0.1), NETWORK))
+    stack.declare(on_lab_node(stack, gated(800, 0.1)))
     failed = stack.up(check=False)
     assert (
         "deploy gate: the plan promised 800 things, the engine reports 1,000 (+25.0 %, allowed 10 %); "
@@ -69,7 +55,7 @@ def test_the_gate_lets_pass_what_is_within_tolerance_and_reports_both_numbers(st
 
 
 def test_every_wrong_input_is_named_before_anything_is_touched(stack: Stack) -> None:
-    resources = on_lab_node(stack, web(), NETWORK)
+    resources = on_lab_node(stack, web())
     files = resources["web"]["properties"]["files"]
     files[KEY_PATH]["mode"] = "0644"
     files["relative/path"] = {**files[UNIT_PATH], "text": "${secret:unknown}"}
@@ -83,26 +69,23 @@ def test_every_wrong_input_is_named_before_anything_is_touched(stack: Stack) -> 
 
 
 def test_a_node_that_died_is_named_by_refresh_and_booted_again_with_its_services(stack: Stack) -> None:
-    stack.declare(on_lab_node(stack, web(), NETWORK))
+    stack.declare(on_lab_node(stack, web()))
     stack.up()
-    shell_of(stack).run("systemctl poweroff --no-block")
-    while (facts := lab.read(lab.nodes_of(stack.name)[0])) and facts.running:
-        pass
+    stack.shell().run("systemctl poweroff --no-block")
+    wait_until(lambda: not stack.node_facts().running, "the node is down")
     drift = stack.run("preview", "--refresh", "--diff").stdout
     assert re.search(r"~ running\s*: true => false", drift)
     assert re.search(r"~ reachable\s*: true => false", drift)
     stack.up("--refresh")
-    assert shell_of(stack).run(f"systemctl is-active {UNIT}").strip() == "active"
+    assert stack.shell().run(f"systemctl is-active {UNIT}").strip() == "active"
 
 
 def test_a_node_that_moves_to_another_address_is_replaced_with_all_that_stands_on_it(stack: Stack) -> None:
-    stack.declare(on_lab_node(stack, web(), NETWORK))
+    stack.declare(on_lab_node(stack, web()))
     stack.up()
-    moved = on_lab_node(stack, web(), NETWORK)
-    moved["n1"]["properties"]["address"] = f"{NETWORK}.77"
-    stack.declare(moved)
+    stack.declare(on_lab_node(stack, web(), host=77))
     stack.up()
-    shell = shell_of(stack)
-    assert shell.connection["address"] == f"{NETWORK}.77"
+    shell = stack.shell()
+    assert shell.address == stack.lab.address(77)
     assert shell.run(f"systemctl is-active {UNIT}").strip() == "active"
     assert len(lab.nodes_of(stack.name)) == 1

@@ -12,10 +12,9 @@ import urllib.request
 from typing import Any
 
 import pytest
-from machine import Shell
-from stack import Stack
 
-pytestmark = [pytest.mark.node, pytest.mark.engine]
+from support.pulumi_stacks import Stack
+from support.shell import Shell
 
 SPEC = """
 name: {name}
@@ -39,9 +38,8 @@ def unit(stack: Stack) -> str:
 
 
 def node(stack: Stack) -> Shell:
-    state = json.loads(stack.run("stack", "export").stdout)
-    found = [r for r in state["deployment"]["resources"] if r["type"] == "fleet:index:Host"]
-    return Shell(found[0]["outputs"]["connection"])
+    [host] = stack.resources("Host")
+    return Shell.of(host["outputs"]["connection"])
 
 
 def chat(stack: Stack, key: str = "k" * 32) -> dict[str, Any]:
@@ -123,7 +121,7 @@ def test_a_refresh_names_every_drift_and_up_mends_it(fleet_stack: Stack) -> None
 
 
 def test_a_flushed_firewall_is_drift_although_systemd_calls_its_unit_active(fleet_stack: Stack) -> None:
-    shell, table = node(fleet_stack), f"inet agentfleet_{fleet_stack.name}"
+    shell, table = node(fleet_stack), f"inet agentfleet_{fleet_stack.name.replace('-', '_')}"
     shell.run("nft flush ruleset")
     assert (
         f"agentfleet-{fleet_stack.name}-firewall.service"
@@ -156,7 +154,7 @@ def test_a_flag_that_vllm_refuses_fails_with_its_own_words_and_the_old_version_s
 
 def test_a_port_that_is_taken_fails_and_the_old_version_serves(fleet_stack: Stack) -> None:
     shell = node(fleet_stack)
-    address = shell.connection["address"]
+    address = shell.address
     shell.run(f"systemd-run --quiet --unit=squatter python3 -m http.server --bind {address} 8001")
     declare(fleet_stack, port=8001)
     failed = fleet_stack.up(check=False)
@@ -178,4 +176,4 @@ def test_a_changed_flag_shows_as_one_line_and_fixing_the_spec_succeeds(fleet_sta
 
 def test_destroy_leaves_no_machine(fleet_stack: Stack) -> None:
     fleet_stack.destroy()
-    assert json.loads(fleet_stack.run("stack", "export").stdout)["deployment"].get("resources", []) == []
+    assert fleet_stack.resources() == []

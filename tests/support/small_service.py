@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from stack import Stack
-
 from provisioning.properties import service_to_properties
 from provisioning.state import Artifact, Probe, Ready, RenderedFile, ServiceState, Unit
-
-NETWORK = "198.18.250"
-"""Not in the range of a stack's default network's likely neighbours; each module of tests adds its own last part."""
+from support.lab_stacks import StartedNode
+from support.pulumi_stacks import Stack
 
 UNIT_TEXT = """\
 [Unit]
@@ -59,12 +56,12 @@ def web(
     )
 
 
-def on_lab_node(stack: Stack, service: ServiceState, network: str) -> dict[str, Any]:
-    """Resources: a lab node, a host on it and the service."""
+def on_lab_node(stack: Stack, service: ServiceState, host: int = 10) -> dict[str, Any]:
+    """Resources: a lab node at that address of the stack's network, a host on it and the service."""
     node = {
         "name": "n1",
-        "network": f"{network}.0/24",
-        "address": f"{network}.10",
+        "network": stack.lab.network,
+        "address": stack.lab.address(host),
         "binds": {},
         "running": True,
     }
@@ -75,17 +72,28 @@ def on_lab_node(stack: Stack, service: ServiceState, network: str) -> dict[str, 
             "node": "n1",
             "properties": {"stack": stack.name, "requirements": {}, "reachable": True},
         },
-        "web": service_on(stack, "h1", service),
+        "web": _service_on(stack, "h1", service),
     }
 
 
-def on_own_host(stack: Stack, service: ServiceState, access: dict[str, Any]) -> dict[str, Any]:
-    """Resources: a machine of the operator's, and the service on it."""
+def on_own_host(
+    stack: Stack, service: ServiceState, machine: StartedNode, user: str = "root"
+) -> dict[str, Any]:
+    """Resources: a machine that the stack did not make, reached as `user`, and the service on it."""
+    access = {
+        "name": "server",
+        "address": machine.facts.address,
+        "port": machine.facts.port,
+        "user": user,
+        "host_key": machine.facts.host_key,
+        "identity_file": machine.facts.identity_file,
+        "ephemeral": False,
+    }
     host = {"stack": stack.name, "access": access, "requirements": {}, "reachable": True}
-    return {"h1": {"kind": "Host", "properties": host}, "web": service_on(stack, "h1", service)}
+    return {"h1": {"kind": "Host", "properties": host}, "web": _service_on(stack, "h1", service)}
 
 
-def service_on(stack: Stack, host: str, service: ServiceState) -> dict[str, Any]:
+def _service_on(stack: Stack, host: str, service: ServiceState) -> dict[str, Any]:
     """The service as a resource of the test program."""
     properties = {"stack": stack.name, **service_to_properties(service)}
     return {"kind": "Service", "host": host, "secrets": {"api_key": "hush"}, "properties": properties}

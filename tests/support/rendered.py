@@ -11,10 +11,10 @@ from infra.plan.read_models import read_models
 from infra.render import render
 from infra.spec import load
 from provisioning.state import ServiceState
+from support.traces import ROOT
 
-ROOT = Path(__file__).parents[2]
 SPECS = sorted(
-    [*(ROOT / "stacks").glob("*.fleet.yaml"), *Path(__file__).with_name("specs").glob("*.fleet.yaml")]
+    [*(ROOT / "stacks").glob("*.fleet.yaml"), *(ROOT / "tests" / "golden" / "specs").glob("*.fleet.yaml")]
 )
 
 
