@@ -63,7 +63,7 @@ def _memory(request: EngineRequest) -> Iterator[Setting]:
     settings = request.settings
     if settings.kv_cache_memory_bytes is not None:
         size = str(settings.kv_cache_memory_bytes)
-        yield Setting("--kv-cache-memory-bytes", size, "nodes.lab.kv_cache_memory, exact to the byte")
+        yield Setting("--kv-cache-memory-bytes", size, request.reasons["kv_cache_memory"])
     elif settings.gpu_memory_utilization is not None:
         share = f"{settings.gpu_memory_utilization:g}"
         yield Setting("--gpu-memory-utilization", share, "share of each GPU that the memory plan counts on")
@@ -87,7 +87,7 @@ def _numbers(request: EngineRequest) -> Iterator[Setting]:
         yield Setting("--dtype", settings.dtype, "the model's dtype in the spec")
     if request.device.kind == "cpu":
         if "enforce-eager" not in request.extra_flags:
-            yield Setting("--enforce-eager", "", "a lab node has no GPU to record graphs for")
+            yield Setting("--enforce-eager", "", "there is no GPU to record graphs for")
         yield Setting(
             "--distributed-executor-backend", "uni", "no worker of its own, which would take 0.9 GiB"
         )

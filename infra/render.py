@@ -5,23 +5,16 @@ The templates hold layout alone: what they print was decided by the plan, and qu
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import json
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
-
-from infra.errors import RenderError
-from infra.plan.engine import lock_path
-from infra.plan.fleet_plan import EnginePlan, FleetPlan, NodePlan, ReplicaPlan, Setting
+from infra.artifacts import replica_artifacts
+from infra.plan.fleet_plan import FleetPlan, NodePlan, ReplicaPlan, Setting
 from infra.plan.process import unit_name
-from provisioning.state import Artifact, Gate, OnChange, Probe, Ready, RenderedFile, ServiceState, Unit
+from infra.templates import template_text
+from provisioning.state import Gate, OnChange, Probe, Ready, RenderedFile, ServiceState, Unit
 
-_ROOT = Path(__file__).parents[1]
 _UNITS = "/etc/systemd/system"
 _GPU_PACKAGES = (
     "ca-certificates",
@@ -33,8 +26,10 @@ _GPU_PACKAGES = (
     "python3-dev",
     "python3-venv",
 )
-_LAB_PACKAGES = ("curl", "libnuma1", "nftables", "python3")
 """Compilers and headers are for Triton and Inductor, which build kernels while the engine runs."""
+
+_CPU_PACKAGES = ("ca-certificates", "curl", "libnuma1", "nftables", "python3-venv")
+_LAB_PACKAGES = ("curl", "libnuma1", "nftables", "python3")
 
 _STOP_GRACE_S = 30
 """On top of the engine's own deadline, after which connections can hang (seen with vLLM 0.32.0)."""
@@ -46,7 +41,7 @@ _AS_NOBODY = (
 )
 """Weights that the unit's own user may not read: vLLM would say that they do not exist."""
 
-_AUTHORIZATION = {"Authorization": "Bearer ${secret:api_key}"}
+_AUTHORIZATION = {"Authorization": "Bearer ${secret:apiKey}"}
 
 
 def render(plan: FleetPlan) -> dict[str, dict[str, ServiceState]]:
@@ -66,14 +61,16 @@ def _firewall(plan: FleetPlan, replicas: Sequence[ReplicaPlan]) -> ServiceState:
     folder, unit = f"/etc/agentfleet/{plan.name}/firewall", f"{unit_name(plan.name, 'firewall')}.service"
     rules, table = f"{folder}/rules.nft", _table(plan)
     ports = sorted(replica.port for replica in replicas)
-    text = _text("firewall/rules.nft.j2", fleet=plan.name, table=table, ports=ports, clients=plan.clients)
+    text = template_text(
+        "firewall/rules.nft.j2", fleet=plan.name, table=table, ports=ports, clients=plan.clients
+    )
     return ServiceState(
         name="firewall",
         packages=("nftables",),
         files={
             rules: RenderedFile(text, on_change=OnChange.RELOAD),
             f"{_UNITS}/{unit}": RenderedFile(
-                _text("firewall/firewall.service.j2", fleet=plan.name, table=table, rules=rules)
+                template_text("firewall/firewall.service.j2", fleet=plan.name, table=table, rules=rules)
             ),
         },
         directories=(folder,),
@@ -86,16 +83,16 @@ def _replica(plan: FleetPlan, node: NodePlan, replica: ReplicaPlan) -> ServiceSt
     folder, unit = f"/etc/agentfleet/{plan.name}/{replica.name}", f"{replica.unit}.service"
     return ServiceState(
         name=replica.name,
-        packages=_LAB_PACKAGES if node.lab else _GPU_PACKAGES,
+        packages=_packages(node),
         files={
             f"{folder}/replica.env": RenderedFile(
-                _text("vllm/replica.env.j2", replica=replica, lines=_env_lines(replica))
+                template_text("vllm/replica.env.j2", replica=replica, lines=_env_lines(replica))
             ),
-            f"{folder}/secret.env": RenderedFile(_text("vllm/secret.env.j2"), mode="0600"),
+            f"{folder}/secret.env": RenderedFile(template_text("vllm/secret.env.j2"), mode="0600"),
             f"{_UNITS}/{unit}": RenderedFile(_unit_text(plan, replica, folder)),
         },
         directories=(folder,),
-        artifacts=_artifacts(replica),
+        artifacts=replica_artifacts(replica),
         checks=(*_given_folders(replica), ("systemd-analyze", "verify", f"{_UNITS}/{unit}")),
         units={unit: Unit()},
         ready=Ready(unit, _probes(replica), replica.ready_timeout_s),
@@ -103,8 +100,14 @@ def _replica(plan: FleetPlan, node: NodePlan, replica: ReplicaPlan) -> ServiceSt
     )
 
 
+def _packages(node: NodePlan) -> tuple[str, ...]:
+    if node.lab:
+        return _LAB_PACKAGES
+    return _CPU_PACKAGES if node.on_cpu else _GPU_PACKAGES
+
+
 def _unit_text(plan: FleetPlan, replica: ReplicaPlan, folder: str) -> str:
-    return _text(
+    return template_text(
         "vllm/replica.service.j2",
         fleet=plan.name,
         replica=replica,
@@ -152,39 +155,6 @@ def _table(plan: FleetPlan) -> str:
     return f"agentfleet_{plan.name.replace('-', '_')}"
 
 
-def _artifacts(replica: ReplicaPlan) -> dict[str, Artifact]:
-    """What is brought to the node: the engine before the weights, whose downloader is the engine's."""
-    artifacts = {}
-    if replica.engine.lock:
-        artifacts[replica.engine.folder] = _engine_artifact(replica.engine)
-    if replica.weights.source == "hub":
-        weights = replica.weights
-        artifacts[weights.folder] = Artifact(
-            key=f"{weights.repository}@{weights.revision}",
-            title=f"weights of {weights.repository}",
-            script=_text(
-                "vllm/fetch-weights.sh.j2",
-                repository=weights.repository,
-                revision=weights.revision,
-                engine_folder=replica.engine.folder,
-            ),
-            timeout_s=6 * 3600,
-        )
-    return artifacts
-
-
-@functools.cache
-def _engine_artifact(engine: EnginePlan) -> Artifact:
-    lock = lock_path(engine.lock)
-    digest = hashlib.sha256(lock.read_bytes()).hexdigest()[:16]
-    return Artifact(
-        key=f"{engine.distribution} {engine.version} {digest}",
-        title=f"engine {engine.distribution} {engine.version}",
-        script=_text("vllm/install-engine.sh.j2", engine=engine),
-        uploads={"requirements.lock": str(lock.relative_to(_ROOT)), "uv.lock": "tools/setup/bootstrap.lock"},
-    )
-
-
 def _given_folders(replica: ReplicaPlan) -> tuple[tuple[str, ...], ...]:
     """Folders that somebody else brings are looked at before the unit is started."""
     engine = () if replica.engine.lock else (("ls", "--", f"{replica.engine.folder}/bin/vllm"),)
@@ -196,10 +166,10 @@ def _probes(replica: ReplicaPlan) -> tuple[Probe, ...]:
     """The engine lives, knows the model, and writes one token of it."""
     one_token = {"model": replica.served_name, "prompt": "ready", "max_tokens": 1}
     return (
-        Probe(f"{replica.base_url}/health"),
-        Probe(f"{replica.base_url}/v1/models", headers=_AUTHORIZATION),
+        Probe(f"{replica.local_url}/health"),
+        Probe(f"{replica.local_url}/v1/models", headers=_AUTHORIZATION),
         Probe(
-            f"{replica.base_url}/v1/completions",
+            f"{replica.local_url}/v1/completions",
             body=json.dumps(one_token),
             headers=_AUTHORIZATION,
             timeout_s=120,
@@ -211,7 +181,7 @@ def _gate(replica: ReplicaPlan) -> Gate | None:
     if replica.gate_tolerance is None:
         return None
     return Gate(
-        url=f"{replica.base_url}/metrics",
+        url=f"{replica.local_url}/metrics",
         metric="vllm:cache_config_info",
         label="kv_cache_size_tokens",
         planned=replica.memory.kv_cache_tokens,
@@ -229,22 +199,3 @@ def _advice(replica: ReplicaPlan) -> str:
         f"{slots}: see whether another process holds memory of GPU {', '.join(map(str, replica.gpu_ids))}, then change "
         f"engine.gpu_memory_utilization or workload.context_tokens, or allow the difference by gate.tolerance"
     )
-
-
-@functools.cache
-def _templates() -> Environment:
-    return Environment(
-        loader=FileSystemLoader(_ROOT / "templates"),
-        undefined=StrictUndefined,
-        autoescape=False,  # noqa: S701 - configuration files, not HTML
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-
-
-def _text(template: str, **values: Any) -> str:
-    try:
-        return _templates().get_template(template).render(values)
-    except TemplateError as error:
-        raise RenderError(f"templates/{template}: {error}") from error

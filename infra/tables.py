@@ -70,7 +70,7 @@ def _nodes(plan: FleetPlan) -> Table:
     def row(node: NodePlan) -> tuple[object, ...]:
         carried = plan.replicas_on(node.name)
         gpus = sum(len(replica.gpu_ids) for replica in carried)
-        use = count_text(len(carried), "replica") if node.lab else f"{gpus} of {node.device_count} GPUs"
+        use = count_text(len(carried), "replica") if node.on_cpu else f"{gpus} of {node.device_count} GPUs"
         address = f"{node.user}@{node.address}:{node.port}"
         return node.name, address, node.device, use, cost_text(node.price_per_hour), node.price_source
 

@@ -10,8 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-SECRET = re.compile(r"\$\{secret:([a-z0-9_]+)\}")
-"""A place in a rendered text that the provider fills on the machine: the text itself never holds a secret."""
+SECRET = re.compile(r"\$\{secret:([A-Za-z][A-Za-z0-9_-]*)\}")
+"""A place in a rendered text that the provider fills on the machine: the text itself never holds a secret.
+
+Its name is that of a secret in the stack's settings.
+"""
 
 
 class OnChange(StrEnum):
@@ -57,7 +60,9 @@ class Artifact:
 
     The folder is complete when its `.agentfleet-complete` file holds `key`. A folder that is complete before we came (a
     read-only bind of a lab node, an operator's own store) is used and never removed.
-    `uploads` maps a file name beside the script to a file of this repository that is sent along.
+    Another key belongs into another folder, so that what runs from the old one is not disturbed.
+    `uploads` maps a file name beside the script to a file of this repository that is sent along. A script whose last
+    line begins with "problem: " has said there what went wrong.
     """
 
     key: str
@@ -65,6 +70,11 @@ class Artifact:
     script: str
     uploads: Mapping[str, str] = field(default_factory=dict)
     timeout_s: int = 3600
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """Names of the secrets that the script asks for."""
+        return frozenset(SECRET.findall(self.script))
 
 
 @dataclass(frozen=True)
@@ -122,3 +132,9 @@ class ServiceState:
     units: Mapping[str, Unit] = field(default_factory=dict)
     ready: Ready | None = None
     gate: Gate | None = None
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """Names of all secrets that its files and artifacts ask for."""
+        asking: tuple[RenderedFile | Artifact, ...] = (*self.files.values(), *self.artifacts.values())
+        return frozenset(name for item in asking for name in item.secrets)

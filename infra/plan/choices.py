@@ -50,8 +50,10 @@ def _no_room(wished: Wish, ledger: Ledger) -> PlanError:
     what = f"{count_text(shape.replicas, 'replica')} of {shape.tensor_parallel_size} x {shape.device.name}"
     change = "add machines to nodes.hosts, or lower workload.workflows or workload.context_tokens"
     if shape.device.kind == "cpu":
-        what = count_text(shape.replicas, "lab node")
-        change = "raise nodes.lab.count or nodes.lab.kv_cache_memory, or name the pool's nodes to share one"
+        what = f"{count_text(shape.replicas, 'node')} without a GPU"
+        change = (
+            "add nodes or raise their kv_cache_memory, or name the pool's nodes, so that replicas share them"
+        )
     return PlanError(
         f"pools.{wished.demand.pool}: {sessions} sessions need {what}, and beside the other pools there is room for "
         f"{room}: {homeless} sessions ({size_text(homeless * session_bytes)} of KV cache) have no seat; {change}"

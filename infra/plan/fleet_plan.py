@@ -60,32 +60,8 @@ class LabPlan:
 
 
 @dataclass(frozen=True)
-class NodePlan:
-    """One machine: how it is reached, what it offers and what an hour of it costs.
-
-    `price_per_hour` is that of the whole machine, in US dollars; None where nobody stated a price. `min_driver` is
-    the oldest branch of NVIDIA's driver that the engine starts on, 0 where no GPU is.
-    """
-
-    name: str
-    source: Literal["lab", "ssh"]
-    address: str
-    port: int
-    user: str
-    identity_file: str
-    host_key: str
-    password_config: str
-    device: str
-    device_count: int
-    min_driver: int
-    price_per_hour: float | None
-    price_source: str
-    lab: LabPlan | None
-
-
-@dataclass(frozen=True)
 class EnginePlan:
-    """The engine's own folder on a node. `lock` names a file beside the catalog, empty where the folder is given."""
+    """The engine's own folder on a node. `lock` names a file of the catalog, empty where the folder is given."""
 
     distribution: str
     version: str
@@ -94,13 +70,52 @@ class EnginePlan:
 
 
 @dataclass(frozen=True)
+class NodePlan:
+    """One machine: how it is reached, what it offers and what an hour of it costs.
+
+    SSH and clients use `address`; engines listen at `listen_address`, which differs behind NAT. `min_driver` is the
+    oldest branch of NVIDIA's driver that the engine starts on, 0 where no GPU is. `kv_cache_memory_bytes` is what each
+    replica gets on a machine without a GPU, None on one with. `price_per_hour` is that of the whole machine, in US
+    dollars; None where nobody stated a price.
+    """
+
+    name: str
+    source: Literal["lab", "ssh"]
+    address: str
+    listen_address: str
+    port: int
+    user: str
+    identity_file: str
+    host_key: str
+    password_config: str
+    device: str
+    device_count: int
+    min_driver: int
+    kv_cache_memory_bytes: int | None
+    engine: EnginePlan
+    price_per_hour: float | None
+    price_source: str
+    lab: LabPlan | None
+
+    @property
+    def on_cpu(self) -> bool:
+        """Whether its replicas run on the CPU, which any number of them may share."""
+        return self.kv_cache_memory_bytes is not None
+
+
+@dataclass(frozen=True)
 class WeightsPlan:
-    """A model's folder on a node and where its files come from: a hub's `repository` at `revision`, or given."""
+    """A model's folder on a node and where its files come from: a hub's `repository` at `revision`, or given.
+
+    `endpoint` is a mirror's address, empty for the hub itself. `token_config` names the secret with the hub's token.
+    """
 
     folder: str
     source: Literal["hub", "path", "generated"]
     repository: str = ""
     revision: str = ""
+    endpoint: str = ""
+    token_config: str = ""
 
 
 @dataclass(frozen=True)
@@ -128,7 +143,8 @@ class ReplicaPlan:
     """One engine process: its place, its command line and environment, and the memory that they were chosen for.
 
     `unit` names the systemd unit and its state and cache folders, `user` the user that systemd makes for it.
-    `base_url` is where the engine listens, without a trailing slash. `gate_tolerance` is a share of the planned KV
+    `base_url` is where clients reach the engine and `local_url` where it listens, without a trailing slash: behind NAT
+    they differ. `gate_tolerance` is a share of the planned KV
     tokens, None where this engine version does not report them.
     """
 
@@ -140,6 +156,7 @@ class ReplicaPlan:
     address: str
     port: int
     base_url: str
+    local_url: str
     gpu_ids: tuple[int, ...]
     model: str
     served_name: str

@@ -93,7 +93,7 @@ def _method_refusal(device: Device, method: str | None, model: str) -> SizingErr
         return (
             None
             if method in _ON_CPU
-            else SizingError(field, f"{method} does not run on a CPU: leave it out on lab nodes")
+            else SizingError(field, f"{method} does not run on a CPU: leave it out on nodes without a GPU")
         )
     if float(device.compute_capability) < least:
         return SizingError(

@@ -8,10 +8,9 @@ from collections.abc import Mapping, Sequence
 from infra.catalog.models import Model
 from infra.plan.choices import Choice, settle
 from infra.plan.demand import plan_demand, stage_of
-from infra.plan.engine import plan_engine
 from infra.plan.fleet_plan import FleetPlan, NodePlan, PoolPlan, ReplicaPlan
 from infra.plan.limits import refuse_version
-from infra.plan.nodes import lab_binds, lab_network, plan_nodes
+from infra.plan.nodes import lab_network, plan_nodes
 from infra.plan.placement import Ledger
 from infra.plan.reasons import fleet_notes, pool_decisions, pool_notes
 from infra.plan.replicas import plan_replicas
@@ -28,11 +27,10 @@ def make_plan(spec: FleetSpec, models: Mapping[str, Model]) -> FleetPlan:
     Raises PlanError for a fleet that does not fit its machines, SizingError for what no engine or device can do.
     """
     refuse_version(spec.engine.version, spec.engine.shutdown_timeout_s)
-    engine = plan_engine(spec.engine.version, lab=spec.nodes.lab is not None)
-    nodes = plan_nodes(spec, lab_binds(spec, engine))
+    nodes = plan_nodes(spec)
     choices = _choose_all(spec, models, nodes)
     by_name = {node.name: node for node in nodes}
-    replicas = [replica for choice in choices for replica in plan_replicas(spec, choice, engine, by_name)]
+    replicas = [replica for choice in choices for replica in plan_replicas(spec, choice, by_name)]
     pools = [_pool_plan(spec, choice, replicas) for choice in choices]
     front = min(pools, key=lambda pool: _FRONT_ROLES.index(pool.role))
     notes = [note for choice in choices for note in pool_notes(choice, spec.pools[choice.demand.pool])]

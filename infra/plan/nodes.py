@@ -7,7 +7,7 @@ import zlib
 
 from infra.catalog.devices import Device, Price, device_named
 from infra.errors import SizingError
-from infra.plan.engine import MODELS_FOLDER, min_driver
+from infra.plan.engine import MODELS_FOLDER, installed_engine, lab_engine, min_driver
 from infra.plan.fleet_plan import EnginePlan, LabPlan, NodePlan
 from infra.spec import FleetSpec
 from infra.spec.nodes import HostSpec, Lab
@@ -18,20 +18,11 @@ _LAB_NETWORKS = ipaddress.IPv4Network("198.18.0.0/15")
 """Reserved for benchmarks between networks (RFC 2544), so it collides with no network that carries traffic."""
 
 
-def plan_nodes(spec: FleetSpec, binds: dict[str, str]) -> tuple[NodePlan, ...]:
-    """Every node of the spec, in its order. `binds` are the folders that a lab node is given."""
+def plan_nodes(spec: FleetSpec) -> tuple[NodePlan, ...]:
+    """Every node of the spec, in its order."""
     if spec.nodes.lab is not None:
-        return _lab_nodes(spec, spec.nodes.lab, binds)
+        return _lab_nodes(spec, spec.nodes.lab)
     return tuple(_ssh_node(host, spec.engine.version) for host in spec.nodes.hosts)
-
-
-def lab_binds(spec: FleetSpec, engine: EnginePlan) -> dict[str, str]:
-    """Folders that a lab node sees read-only: path on the node to path below the cache, as the set-up left it."""
-    generated = {name for name, model in spec.models.items() if model.weights.generated}
-    return {
-        engine.folder: "ready/engine",
-        **{f"{MODELS_FOLDER}/{name}": "ready/tiny-model" for name in sorted(generated)},
-    }
 
 
 def lab_network(fleet: str) -> ipaddress.IPv4Network:
@@ -40,14 +31,15 @@ def lab_network(fleet: str) -> ipaddress.IPv4Network:
     return networks[zlib.crc32(fleet.encode()) % len(networks)]
 
 
-def _lab_nodes(spec: FleetSpec, lab: Lab, binds: dict[str, str]) -> tuple[NodePlan, ...]:
-    network = lab.network or lab_network(spec.name)
-    plan = LabPlan(str(network), str(network[1]), binds)
+def _lab_nodes(spec: FleetSpec, lab: Lab) -> tuple[NodePlan, ...]:
+    network, engine = lab.network or lab_network(spec.name), lab_engine(spec.engine.version)
+    plan = LabPlan(str(network), str(network[1]), _lab_binds(spec, engine))
     return tuple(
         NodePlan(
             name=name,
             source="lab",
             address=str(network[_LAB_FIRST_HOST + index]),
+            listen_address=str(network[_LAB_FIRST_HOST + index]),
             port=22,
             user="root",
             identity_file="",
@@ -56,6 +48,8 @@ def _lab_nodes(spec: FleetSpec, lab: Lab, binds: dict[str, str]) -> tuple[NodePl
             device=LAB_DEVICE,
             device_count=1,
             min_driver=0,
+            kv_cache_memory_bytes=lab.kv_cache_memory_bytes,
+            engine=engine,
             price_per_hour=0.0,
             price_source="a lab node runs on this computer",
             lab=plan,
@@ -64,13 +58,24 @@ def _lab_nodes(spec: FleetSpec, lab: Lab, binds: dict[str, str]) -> tuple[NodePl
     )
 
 
+def _lab_binds(spec: FleetSpec, engine: EnginePlan) -> dict[str, str]:
+    """Folders that a lab node sees read-only: path on the node to path below the cache, as the set-up left it."""
+    generated = {name for name, model in spec.models.items() if model.weights.generated}
+    return {
+        engine.folder: "ready/engine",
+        **{f"{MODELS_FOLDER}/{name}": "ready/tiny-model" for name in sorted(generated)},
+    }
+
+
 def _ssh_node(host: HostSpec, version: str) -> NodePlan:
     device = _device(host)
+    on_cpu = device.kind == "cpu"
     price, source = _price(host.price_per_hour, device, host.devices)
     return NodePlan(
         name=host.name,
         source="ssh",
         address=host.address,
+        listen_address=host.listen_address or host.address,
         port=host.port,
         user=host.user,
         identity_file=host.identity_file or "",
@@ -78,7 +83,9 @@ def _ssh_node(host: HostSpec, version: str) -> NodePlan:
         password_config=host.password_config or "",
         device=device.name,
         device_count=host.devices,
-        min_driver=min_driver(version) if device.kind == "gpu" else 0,
+        min_driver=0 if on_cpu else min_driver(version),
+        kv_cache_memory_bytes=host.kv_cache_memory_bytes,
+        engine=installed_engine(version, on_cpu=on_cpu),
         price_per_hour=price,
         price_source=source,
         lab=None,

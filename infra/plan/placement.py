@@ -13,7 +13,7 @@ _PORTS_END = 65536
 
 @dataclass(frozen=True)
 class Seat:
-    """One replica's place: a node, its GPUs (none on a lab node) and a free port."""
+    """One replica's place: a node, its GPUs (none on a node without) and a free port."""
 
     node: str
     gpu_ids: tuple[int, ...]
@@ -33,8 +33,8 @@ class Ledger:
         self._ports = {node.name: set() for node in self.nodes}
 
     def room(self, candidates: Sequence[NodePlan], gpus: int, *, pinned: bool) -> int:
-        """Replicas of `gpus` each that these nodes still hold; a pinned lab node holds any number."""
-        if pinned and any(node.lab for node in candidates):
+        """Replicas of `gpus` each that these nodes still hold; a pinned node without a GPU holds any number."""
+        if pinned and any(node.on_cpu for node in candidates):
             return 1 << 30
         return sum(len(self._free_gpus[node.name]) // gpus for node in candidates)
 
@@ -44,9 +44,9 @@ class Ledger:
         """Seats for `replicas` of `gpus` each; call `room` first.
 
         Best fit: the node with the fewest free GPUs that still has room, so that as few machines as possible are
-        begun, because they are billed whole. Lab nodes that the operator named share their one CPU evenly.
+        begun, because they are billed whole. Nodes without a GPU that the operator named share their CPU evenly.
         """
-        if pinned and any(node.lab for node in candidates):
+        if pinned and any(node.on_cpu for node in candidates):
             return tuple(
                 self._share(candidates[index % len(candidates)], first_port) for index in range(replicas)
             )
@@ -61,7 +61,7 @@ class Ledger:
         node = min(fitting, key=lambda node: len(self._free_gpus[node.name]))
         taken = _neighbours(self._free_gpus[node.name], gpus)
         self._free_gpus[node.name] = [gpu for gpu in self._free_gpus[node.name] if gpu not in taken]
-        return Seat(node.name, () if node.lab else taken, self._take_port(node.name, first_port))
+        return Seat(node.name, () if node.on_cpu else taken, self._take_port(node.name, first_port))
 
     def _take_port(self, node: str, first_port: int) -> int:
         free = (port for port in range(first_port, _PORTS_END) if port not in self._ports[node])

@@ -32,12 +32,12 @@ def user_name(unit: str) -> str:
 
 
 def environment(
-    unit: str, engine_folder: str, gpu_ids: tuple[int, ...], *, gpu: bool, ready_timeout_s: int
+    unit: str, engine_folder: str, gpu_ids: tuple[int, ...], *, lab: bool, ready_timeout_s: int
 ) -> tuple[Setting, ...]:
-    """Environment variables of one replica, none of them secret."""
+    """Environment variables of one replica, none of them secret. A replica without GPUs runs on the CPU."""
     return (
         *_common(unit, engine_folder, ready_timeout_s),
-        *(_gpu(engine_folder, gpu_ids) if gpu else _cpu()),
+        *(_gpu(engine_folder, gpu_ids) if gpu_ids else _cpu(lab=lab)),
     )
 
 
@@ -72,19 +72,18 @@ def _gpu(engine_folder: str, gpu_ids: tuple[int, ...]) -> Iterator[Setting]:
         yield Setting("NCCL_DEBUG", "WARN", "say why when GPUs cannot talk to each other")
 
 
-def _cpu() -> Iterator[Setting]:
+def _cpu(*, lab: bool) -> Iterator[Setting]:
     yield Setting("VLLM_ENABLE_V1_MULTIPROCESSING", "0", "no worker of its own, which would take 0.9 GiB")
-    yield Setting("VLLM_CPU_OMP_THREADS_BIND", "nobind", "lab nodes share the computer's cores")
-    yield Setting("OMP_NUM_THREADS", "1", "lab nodes share the computer's cores")
+    yield Setting("VLLM_CPU_OMP_THREADS_BIND", "nobind", "replicas of one machine share its cores")
+    if lab:
+        yield Setting("OMP_NUM_THREADS", "1", "lab nodes share the computer's cores")
 
 
-def directives(
-    gpu_ids: tuple[int, ...], weights_folder: str, *, gpu: bool, strict: bool
-) -> tuple[Setting, ...]:
+def directives(gpu_ids: tuple[int, ...], weights_folder: str, *, strict: bool) -> tuple[Setting, ...]:
     """Limits and hardening of the unit, beyond what DynamicUser=yes brings (read-only system, private /tmp)."""
     return (
         *_limits(gpu_ids),
-        *_hardening(weights_folder, gpu=gpu),
+        *_hardening(weights_folder, gpu=bool(gpu_ids)),
         *(_strict() if strict else ()),
     )
 

@@ -13,13 +13,14 @@ from infra.spec import FleetSpec
 from infra.spec.workload import Pool
 
 
-def flag_reasons(choice: Choice, pool: Pool, seat: Seat) -> dict[str, str]:
+def flag_reasons(choice: Choice, pool: Pool, seat: Seat, node: NodePlan) -> dict[str, str]:
     """Reasons of the flags whose value the pool's plan decided."""
     shape = choice.shape
     return {
         "port": "the pool's port"
         if seat.port == pool.port
         else f"the next free one from the pool's {pool.port} up",
+        "kv_cache_memory": f"{_cache_place(node)}, exact to the byte",
         "max_model_len": f"workload.context_tokens: {shape.slots} such sessions fit",
         "max_num_seqs": _sequences_reason(choice, pool),
         "tensor_parallel_size": f"GPUs per replica: {_split_reason(choice, pool)}",
@@ -85,6 +86,10 @@ def fleet_notes(
 
 
 _COMMIT_DIGITS = 40
+
+
+def _cache_place(node: NodePlan) -> str:
+    return "nodes.lab.kv_cache_memory" if node.lab else "the smallest kv_cache_memory of the pool's hosts"
 
 
 def _slots_reason(choice: Choice) -> str:

@@ -46,7 +46,7 @@ def wish(spec: FleetSpec, demand: Demand, model: Model, nodes: Sequence[NodePlan
     refuse_sequences(demand.pool, pool.max_num_seqs, spec.engine.extra_flags.get("max-num-batched-tokens"))
     kinds = _kinds(demand.pool, candidates, pinned=pool.nodes is not None)
     usable = _usable(spec, pool.model, kinds)
-    request = pool_request(spec, demand, model, lab=candidates[0].lab is not None)
+    request = pool_request(spec, demand, model)
     try:
         options = cheapest_first(request, usable)
         if not options:
@@ -98,8 +98,8 @@ def _usable(
     return usable
 
 
-def pool_request(spec: FleetSpec, demand: Demand, model: Model, *, lab: bool) -> Request:
-    """What a pool asks of any device: its sessions, the engine's settings, and the numbers that the operator fixed."""
+def pool_request(spec: FleetSpec, demand: Demand, model: Model) -> Request:
+    """What a pool asks of any GPU: its sessions, the engine's settings, and the numbers that the operator fixed."""
     pool, engine = spec.pools[demand.pool], spec.engine
     counted: dict[str, Any] = {
         setting: engine.extra_flags[flag] for flag, setting in _COUNTED.items() if flag in engine.extra_flags
@@ -107,13 +107,11 @@ def pool_request(spec: FleetSpec, demand: Demand, model: Model, *, lab: bool) ->
     settings = EngineSettings(
         max_model_len=demand.context_tokens,
         vllm_version=engine.version,
-        gpu_memory_utilization=None if lab else engine.gpu_memory_utilization,
+        gpu_memory_utilization=engine.gpu_memory_utilization,
         kv_cache_dtype=str(engine.kv_cache_dtype),
         quantization=spec.models[pool.model].quantization,
         dtype=str(spec.models[pool.model].dtype),
-        enforce_eager=lab,
         enable_prefix_caching=engine.enable_prefix_caching,
-        kv_cache_memory_bytes=spec.nodes.lab.kv_cache_memory_bytes if spec.nodes.lab and lab else None,
     )
     return Request(
         pool=demand.pool,
@@ -124,6 +122,20 @@ def pool_request(spec: FleetSpec, demand: Demand, model: Model, *, lab: bool) ->
         tensor_parallel_size=pool.tensor_parallel_size,
         max_num_seqs=pool.max_num_seqs,
     )
+
+
+def request_on(request: Request, members: Sequence[NodePlan]) -> Request:
+    """The request as these nodes take it: without a GPU the KV cache is not planned but stated.
+
+    Replicas of one pool serve alike, so the smallest of the stated sizes counts.
+    """
+    stated = [node.kv_cache_memory_bytes for node in members if node.kv_cache_memory_bytes is not None]
+    if not stated:
+        return request
+    settings = dataclasses.replace(
+        request.settings, gpu_memory_utilization=None, kv_cache_memory_bytes=min(stated)
+    )
+    return dataclasses.replace(request, settings=settings)
 
 
 def cheapest_first(request: Request, usable: Mapping[str, Sequence[NodePlan]]) -> list[Shape]:
@@ -141,7 +153,8 @@ def cheapest_first(request: Request, usable: Mapping[str, Sequence[NodePlan]]) -
     refusals: list[SizingError] = []
     for name, members in usable.items():
         try:
-            found += shapes(request, device_named(name), max(node.device_count for node in members))
+            most = max(node.device_count for node in members)
+            found += shapes(request_on(request, members), device_named(name), most)
         except SizingError as error:
             refusals.append(error)
     if len(refusals) == len(usable):
@@ -152,10 +165,11 @@ def cheapest_first(request: Request, usable: Mapping[str, Sequence[NodePlan]]) -
 def _too_small(request: Request, usable: Mapping[str, Sequence[NodePlan]]) -> PlanError:
     """Not one session fits, whatever the shape: what is missing on the largest device at the largest split."""
     name, members = max(usable.items(), key=lambda kind: device_named(kind[0]).memory_bytes)
-    size, missing = missing_bytes(request, device_named(name), max(node.device_count for node in members))
+    request, most = request_on(request, members), max(node.device_count for node in members)
+    size, missing = missing_bytes(request, device_named(name), most)
     what, change = "on each GPU", "lower workload.context_tokens, quantize the model or use larger GPUs"
     if request.settings.kv_cache_memory_bytes is not None:
-        what, change = "of KV cache", "raise nodes.lab.kv_cache_memory or lower workload.context_tokens"
+        what, change = "of KV cache", "raise kv_cache_memory under nodes, or lower workload.context_tokens"
     return PlanError(
         f"pools.{request.pool}: one session of {request.settings.max_model_len} tokens of {request.model.name} does "
         f"not fit on {name} with tensor_parallel_size {size}: {size_text(missing)} {what} are missing; {change}"

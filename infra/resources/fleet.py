@@ -19,7 +19,7 @@ class Fleet(pulumi.ComponentResource):
     """All machines and services of one plan.
 
     `services` maps node to service to wanted state, as `infra.render.render` returns it. `secrets` maps the names that
-    the rendered files ask for to secret outputs, `passwords` the password names of the spec's hosts likewise.
+    the rendered services ask for to secret outputs, `passwords` the password names of the spec's hosts likewise.
     Outputs: `endpoint`, `gate` (planned and measured numbers by service) and `cost_per_hour`.
     """
 
@@ -94,12 +94,13 @@ class Fleet(pulumi.ComponentResource):
         made: dict[str, Service] = {}
         guards: list[Service] = []
         for name, state in services.items():
-            asked = sorted({secret for file in state.files.values() for secret in file.secrets})
             properties = {
                 "stack": self._stack,
                 "connection": host.connection,
                 **service_to_properties(state),
-                "secrets": pulumi.Output.secret({secret: self._secrets[secret] for secret in asked}),
+                "secrets": pulumi.Output.secret(
+                    {secret: self._secrets[secret] for secret in sorted(state.secrets)}
+                ),
                 **self._password(node),
             }
             options = pulumi.ResourceOptions(parent=self, depends_on=[host, *guards])

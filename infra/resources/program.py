@@ -17,26 +17,20 @@ from infra.spec import load
 def deploy(root: Path, stack: str, config: pulumi.Config) -> Fleet:
     """Declare the fleet of `stack` and export its outputs.
 
-    Settings: `spec`, the spec's path from the root (stacks/<stack>.fleet.yaml by default); the secret `apiKey`; and a
-    secret for every password name in the spec. Raises FleetError.
+    Settings: `spec`, the spec's path from the root (stacks/<stack>.fleet.yaml by default); the secret `apiKey`; and the
+    secrets that the spec names, for passwords of hosts and tokens of the hub. Raises FleetError.
     """
     path = root / (config.get("spec") or f"stacks/{stack}.fleet.yaml")
     spec = load(path)
     plan = make_plan(spec, read_models(spec, path.parent))
     services = render(plan)
-    secret_names = {
-        s
-        for node in services.values()
-        for state in node.values()
-        for f in state.files.values()
-        for s in f.secrets
-    }
+    asked = {name for node in services.values() for state in node.values() for name in state.secrets}
     fleet = Fleet(
         plan.name,
         stack=stack,
         plan=plan,
         services=services,
-        secrets={name: config.require_secret(_setting(name)) for name in sorted(secret_names)},
+        secrets={name: config.require_secret(name) for name in sorted(asked)},
         passwords={
             node.password_config: config.require_secret(node.password_config)
             for node in plan.nodes
@@ -48,9 +42,3 @@ def deploy(root: Path, stack: str, config: pulumi.Config) -> Fleet:
     pulumi.export("gate", fleet.gate)
     pulumi.export("cost_per_hour", fleet.cost_per_hour)
     return fleet
-
-
-def _setting(secret: str) -> str:
-    """`api_key` in a rendered file is the setting `apiKey` of the stack, as Pulumi spells its settings."""
-    first, *rest = secret.split("_")
-    return first + "".join(word.capitalize() for word in rest)

@@ -20,6 +20,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 """Where the `uploads` of an artifact are found."""
 
 POLL_S = 2.0
+PROBLEM = "problem: "
 _COMPLETE, _RUNNING, _ABSENT = "complete", "running", "absent"
 
 
@@ -79,13 +80,19 @@ def _wait(machine: Machine, job: _Job, artifact: Artifact) -> None:
             last_lines += "\nthe machine was restarted in the middle; run again"
         if state != _RUNNING:
             code = int(state) if state.isdigit() else None
-            raise CommandError(machine.host, [], code, last_lines, what=what)
+            raise CommandError(machine.host, [], code, verdict(last_lines), what=what)
         if time.monotonic() > deadline:
             raise CommandTimeout(machine.host, [], artifact.timeout_s, last_lines, what=what)
         if machine.stopped():
             raise Interrupted(machine.host, what)
         machine.progress(f"{artifact.title}: {last_lines.rpartition(chr(10))[2][:120] or 'working'}")
         time.sleep(POLL_S)
+
+
+def verdict(log: str) -> str:
+    """What the script says itself, where its log holds a line for that; else the whole."""
+    said = [line.removeprefix(PROBLEM) for line in log.splitlines() if line.startswith(PROBLEM)]
+    return said[-1] if said else log
 
 
 def _ask(shell: Connection, job: _Job) -> tuple[str, str]:

@@ -6,6 +6,8 @@ ready, gate. When a step after the record fails, the old files are put back and 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from provisioning.converge import artifacts, files, health, packages, units
@@ -30,22 +32,22 @@ from provisioning.state import ServiceState
 def converge(machine: Machine, wanted: Version, previous: Version | None = None) -> int | None:
     """Bring the machine to `wanted`; the measured number of its gate, if it has one.
 
-    `previous` is what to go back to when the new version does not come up. Raises RolledBack when that was tried,
-    Unfinished when the machine was changed and holds the new version, and any other error when nothing was changed.
+    `previous` is what to go back to when the new version does not come up. Raises RolledBack when the machine holds the
+    previous version, as far as going back went, Unfinished when it holds the new one, and any other error when nothing
+    was changed.
     """
     with machine.lock:
         before = read(machine, wanted.state)
         changes = _prepare(machine, wanted, before)
-    try:
+    with _accounting(previous, lambda _: "the previous version was left as it was"), machine.lock:
+        _bring(machine, wanted, changes)
+    with _accounting(previous, lambda known: _go_back(machine, wanted, known, before, changes)):
         with machine.lock:
             _act(machine, wanted, changes)
-        return _prove(machine, wanted)
-    except (HostError, Interrupted) as error:
-        raise Unfinished(error) from error
-    except ProvisioningError as error:
-        if previous is None:
-            raise Unfinished(error) from error
-        raise RolledBack(error, _go_back(machine, wanted, previous, before, changes)) from error
+        measured = _prove(machine, wanted)
+    with _accounting(None, lambda _: ""), machine.lock:
+        _let_go(machine, wanted.state)
+    return measured
 
 
 def read(machine: Machine, expected: ServiceState) -> Actual:
@@ -130,12 +132,29 @@ def _planned_record(
     )
 
 
+@contextmanager
+def _accounting(previous: Version | None, go_back: Callable[[Version], str]) -> Iterator[None]:
+    """Turns an error into one that tells what the machine holds now; `go_back` says how the way back went."""
+    try:
+        yield
+    except (HostError, Interrupted) as error:
+        raise Unfinished(error) from error
+    except ProvisioningError as error:
+        if previous is None:
+            raise Unfinished(error) from error
+        raise RolledBack(error, go_back(previous)) from error
+
+
+def _bring(machine: Machine, wanted: Version, changes: Changes) -> None:
+    """What takes long and disturbs nobody: a version that runs goes on running."""
+    if changes.packages:
+        packages.install(machine.shell, changes.packages)
+    for path in changes.artifacts:
+        artifacts.bring(machine, path, wanted.state.artifacts[path], wanted.secrets)
+
+
 def _act(machine: Machine, wanted: Version, changes: Changes) -> None:
     expected, shell = wanted.state, machine.shell
-    if changes.packages:
-        packages.install(shell, changes.packages)
-    for path in changes.artifacts:
-        artifacts.bring(machine, path, expected.artifacts[path], wanted.secrets)
     if changes.touches_files or changes.attributes or changes.drop_units:
         own, _ = load_records(shell, machine.stack)
         units.retire(shell, changes.drop_units)
@@ -173,6 +192,22 @@ def _prove(machine: Machine, wanted: Version) -> int | None:
     if expected.ready:
         health.wait_until_ready(machine, expected.ready, wanted.secrets)
     return health.pass_gate(machine, expected.gate) if expected.gate else None
+
+
+def _let_go(machine: Machine, expected: ServiceState) -> None:
+    """Remove the folders that an earlier version brought and nobody uses any more; until now it could come back."""
+    own, others = load_records(machine.shell, machine.stack)
+    known = own.service(expected.name)
+    kept = {path: ours for path, ours in known.artifacts.items() if path in expected.artifacts}
+    if kept == known.artifacts:
+        return
+    own = own.with_service(expected.name, replace(known, artifacts=kept))
+    in_use = used_artifacts((own, *others))
+    for path, ours in known.artifacts.items():
+        if ours and path not in in_use:
+            machine.progress(f"removing {path}, which nobody uses any more")
+            artifacts.remove(machine.shell, path)
+    save_record(machine.shell, own)
 
 
 def _go_back(machine: Machine, wanted: Version, previous: Version, before: Actual, changes: Changes) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from provisioning.converge.changes import Changes
 from provisioning.ssh import Connection
 
-STOP_WAIT_S = 900
-"""Longer than any TimeoutStopSec that the templates ask for: systemd's own limit is the one that counts."""
+STOP_WAIT_S = 3900
+"""Longer than any TimeoutStopSec that a unit may ask for, 3630 s: systemd's own limit is the one that counts."""
 
 
 def daemon_reload(shell: Connection) -> None:

@@ -43,6 +43,8 @@ class ServiceResource(Resource):
         for path in [*inputs.get("directories", []), *inputs.get("artifacts", {})]:
             if not _PATH.fullmatch(path):
                 failures.append(Failure("directories", f"{path!r} must be an absolute path without spaces"))
+        for path, artifact in inputs.get("artifacts", {}).items():
+            failures += _check_secrets(f'artifacts["{path}"].script', artifact.get("script", ""), secrets)
         return failures
 
     def foresee(self, inputs: Properties, old: Properties) -> Properties:
@@ -114,9 +116,14 @@ def _check_file(path: str, file: Any, secrets: Any) -> list[Failure]:
     named = set(SECRET.findall(file.get("text", "")))
     if named and file.get("mode") != "0600":
         failures.append(Failure(f"{where}.mode", 'must be "0600": the file holds a secret'))
-    if secrets is not UNKNOWN and (missing := sorted(named - set(secrets))):
-        failures.append(Failure(f"{where}.text", f"asks for the secret {missing[0]}, which is not given"))
-    return failures
+    return [*failures, *_check_secrets(f"{where}.text", file.get("text", ""), secrets)]
+
+
+def _check_secrets(where: str, text: Any, secrets: Any) -> list[Failure]:
+    if text is UNKNOWN or secrets is UNKNOWN:
+        return []
+    missing = sorted(set(SECRET.findall(text)) - set(secrets))
+    return [Failure(where, f"asks for the secret {missing[0]}, which is not given")] if missing else []
 
 
 def _version(properties: Properties) -> Version:

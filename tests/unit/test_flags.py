@@ -13,7 +13,9 @@ from infra.memory import EngineSettings
 from infra.plan.engine import min_driver
 from infra.plan.limits import refusal, refuse_version
 
-REASONS = {"port": "p", "max_model_len": "l", "max_num_seqs": "s", "tensor_parallel_size": "t"}
+REASONS = dict.fromkeys(
+    ("port", "max_model_len", "max_num_seqs", "tensor_parallel_size", "kv_cache_memory"), "why"
+)
 
 
 def lines(device: str = "H100-SXM", extra: dict[str, Any] | None = None, **changes: Any) -> list[str]:
@@ -120,7 +122,7 @@ def test_the_operator_may_compile_on_a_lab_node_and_is_not_contradicted() -> Non
             "cpu-lab",
             "auto",
             "fp8",
-            "models.m.quantization: fp8 does not run on a CPU: leave it out on lab nodes",
+            "models.m.quantization: fp8 does not run on a CPU: leave it out on nodes without a GPU",
         ),
         ("V100-16GB", "auto", None, "nodes: V100-16GB is older than the engine's kernels (7.5 and newer)"),
         ("MI300X", "auto", None, "nodes: MI300X is an AMD GPU, and the engine is locked for NVIDIA's only"),

@@ -148,16 +148,16 @@ def test_a_missing_price_leaves_the_cost_open() -> None:
         (
             {"workload": workload(40, 2048)},
             (
-                "pools.agents: 40 sessions need 2 lab nodes, and beside the other pools there is room for 1: "
-                "10 sessions (20.00 MiB of KV cache) have no seat; raise nodes.lab.count or nodes.lab.kv_cache_memory, "
-                "or name the pool's nodes to share one"
+                "pools.agents: 40 sessions need 2 nodes without a GPU, and beside the other pools there is room for 1: "
+                "10 sessions (20.00 MiB of KV cache) have no seat; add nodes or raise their kv_cache_memory, "
+                "or name the pool's nodes, so that replicas share them"
             ),
         ),
         (
             {"nodes": lab(kv="1MiB")},
             (
                 "pools.agents: one session of 2048 tokens of tiny-llama does not fit on CPU with "
-                "tensor_parallel_size 1: 1.12 MiB of KV cache are missing; raise nodes.lab.kv_cache_memory or lower "
+                "tensor_parallel_size 1: 1.12 MiB of KV cache are missing; raise kv_cache_memory under nodes, or lower "
                 "workload.context_tokens"
             ),
         ),
@@ -217,7 +217,7 @@ UNKNOWN = {"agent": {"config": "Qwen/Qwen3-9B", "weights": {"path": "/m"}}}
         (
             EIGHT,
             {"engine": {"version": "0.19.1"}},
-            ("engine.version: no locked set of packages for vLLM 0.19.1; there is one for 0.32.0"),
+            ("engine.version: there is no locked set of packages for vllm 0.19.1, only for 0.32.0"),
         ),
         (
             EIGHT,

@@ -14,7 +14,7 @@ from infra.plan.placement import Ledger, Seat
 
 def nodes(*devices: int) -> Ledger:
     hosts = [host(f"gpu-{chr(ord('a') + i)}", devices=count) for i, count in enumerate(devices)]
-    return Ledger(plan_nodes(spec(RENTED, nodes={"source": "ssh", "hosts": hosts}), {}))
+    return Ledger(plan_nodes(spec(RENTED, nodes={"source": "ssh", "hosts": hosts})))
 
 
 def seats(ledger: Ledger, replicas: int, gpus: int) -> tuple[Seat, ...]:

@@ -69,8 +69,8 @@ def test_the_key_stands_in_one_file_of_roots_alone_and_never_in_the_clear() -> N
     asking = {path: file for path, file in files.items() if file.secrets}
     assert list(asking) == ["/etc/agentfleet/small/agents-0/secret.env"]
     (file,) = asking.values()
-    assert (file.mode, file.owner, file.secrets) == ("0600", "root", {"api_key"})
-    assert not any("api_key" in file.text.lower() for path, file in files.items() if path not in asking)
+    assert (file.mode, file.owner, file.secrets) == ("0600", "root", {"apiKey"})
+    assert not any("apikey" in file.text.lower() for path, file in files.items() if path not in asking)
 
 
 def test_ready_means_alive_then_known_then_one_token() -> None:
@@ -82,7 +82,7 @@ def test_ready_means_alive_then_known_then_one_token() -> None:
         "/v1/completions",
     ]
     assert ready.probes[0].headers == {}
-    assert {probe.headers["Authorization"] for probe in ready.probes[1:]} == {"Bearer ${secret:api_key}"}
+    assert {probe.headers["Authorization"] for probe in ready.probes[1:]} == {"Bearer ${secret:apiKey}"}
     assert '"max_tokens": 1' in ready.probes[2].body
     assert ready.unit in lab_service().units
 
@@ -117,14 +117,14 @@ def test_the_firewall_stands_first_and_a_change_of_its_rules_is_a_reload() -> No
 
 def test_a_rented_node_is_brought_its_engine_before_its_weights() -> None:
     service = render(rented(host("gpu-a"), models=HUB))["gpu-a"]["agents-0"]
-    assert list(service.artifacts) == ["/opt/agentfleet/engines/vllm-0.32.0", "/opt/agentfleet/models/agent"]
+    engine_folder, weights_folder = service.artifacts
+    assert re.fullmatch(r"/opt/agentfleet/engines/vllm-0\.32\.0-[0-9a-f]{8}", engine_folder)
+    assert weights_folder == "/opt/agentfleet/models/Qwen--Qwen3-8B/b968826d9c46dd6066d109eabc6255188de91218"
     engine, weights = service.artifacts.values()
     assert set(engine.uploads) == {"requirements.lock", "uv.lock"}
     assert weights.key == "Qwen/Qwen3-8B@b968826d9c46dd6066d109eabc6255188de91218"
-    assert (
-        "/opt/agentfleet/engines/vllm-0.32.0/bin/hf download Qwen/Qwen3-8B --revision b968826"
-        in weights.script
-    )
+    assert f'{engine_folder}/bin/python "$WORK/fetch_weights.py" Qwen/Qwen3-8B b968826' in weights.script
+    assert set(weights.uploads) == {"fetch_weights.py"}
 
 
 def test_a_lab_node_is_brought_nothing_and_looks_at_what_it_was_given() -> None:
