@@ -94,17 +94,17 @@ def _compared(cost: Cost, best: Cost, tie: str) -> str:
         return f"the same price, but {count_text(cost.nodes, 'node')} instead of {best.nodes}"
     if cost.gpus > best.gpus:
         return f"the same price and nodes, but {cost.gpus} GPUs instead of {best.gpus}"
-    return f"the same price, nodes and GPUs: {tie}"
+    return f"the same price, nodes and GPUs{tie}"
 
 
 def _tie(best: Fleet, forced: Fleet, load: Load) -> str:
     """What decides between fleets of the same cost, in the order of the search."""
     used, forced_used = (sum(other.gpus for other in fleet.loads) for fleet in (best, forced))
     if forced_used > used:
-        return f"{used} GPUs in use are fewer than {forced_used}"
+        return f", but {forced_used} GPUs in use instead of {used}"
     if load.size > best.load_of(load.pool).size:
-        return "the smaller split is taken"
-    return "the device offered first is taken"
+        return ": the smaller split is taken"
+    return ": the device offered first is taken"
 
 
 def _at_spot(cost: Cost, best: Cost) -> str:
@@ -121,7 +121,7 @@ def _verdict(question: Question, best: Fleet, offer: Offer, nodes: int, alone: F
     if alone is None:
         reason = _why_not_alone(question, offer)
     elif offer in question.admitted:
-        reason = _compared(alone.cost, best.cost, "another offer is taken")
+        reason = _compared(alone.cost, best.cost, ": another offer is taken")
     else:
         reason = _at_spot(alone.cost, best.cost)
     return f"rented beside others; alone: {reason}" if nodes else reason
