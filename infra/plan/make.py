@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from infra.catalog.models import Model
 from infra.plan.choices import Choice, settle
 from infra.plan.demand import plan_demand, stage_of
-from infra.plan.fleet_plan import FleetPlan, NodePlan, PoolPlan, ReplicaPlan
+from infra.plan.fleet_plan import FleetPlan, NodePlan, Note, PoolPlan, ReplicaPlan
 from infra.plan.limits import refuse_version
 from infra.plan.nodes import lab_network, plan_nodes
 from infra.plan.placement import Ledger
 from infra.plan.reasons import fleet_notes, pool_decisions, pool_notes
 from infra.plan.replicas import plan_replicas
 from infra.plan.wishes import wish
+from infra.plan.workload_notes import context_notes, seat_notes, spread_notes
 from infra.spec import FleetSpec
 
 _FRONT_ROLES = ("orchestrator", "agent", "stage", "worker")
@@ -33,7 +34,7 @@ def make_plan(spec: FleetSpec, models: Mapping[str, Model]) -> FleetPlan:
     replicas = [replica for choice in choices for replica in plan_replicas(spec, choice, by_name)]
     pools = [_pool_plan(spec, choice, replicas) for choice in choices]
     front = min(pools, key=lambda pool: _FRONT_ROLES.index(pool.role))
-    notes = [note for choice in choices for note in pool_notes(choice, spec.pools[choice.demand.pool])]
+    notes = [note for choice in choices for note in _notes_of(spec, choice, replicas)]
     return FleetPlan(
         name=spec.name,
         stage=stage_of(sum(choice.demand.sessions for choice in choices)),
@@ -44,8 +45,14 @@ def make_plan(spec: FleetSpec, models: Mapping[str, Model]) -> FleetPlan:
         clients=_clients(spec),
         endpoint=front.endpoints[0],
         cost_per_hour=_cost_per_hour(nodes, replicas),
-        notes=(*notes, *fleet_notes(spec, nodes, replicas)),
+        notes=(*context_notes(spec), *notes, *fleet_notes(spec, nodes, replicas)),
     )
+
+
+def _notes_of(spec: FleetSpec, choice: Choice, replicas: list[ReplicaPlan]) -> Iterator[Note]:
+    yield from pool_notes(choice, spec.pools[choice.demand.pool])
+    yield from seat_notes(spec, choice)
+    yield from spread_notes(choice, replicas)
 
 
 def _choose_all(spec: FleetSpec, models: Mapping[str, Model], nodes: Sequence[NodePlan]) -> list[Choice]:

@@ -21,7 +21,7 @@ def pools(*roles: str) -> dict[str, dict[str, object]]:
         ("hierarchical", 20, 10, ["orchestrator", "worker"], [10, 200]),
         ("hierarchical", 20, 10, ["worker", "orchestrator", "worker"], [100, 10, 100]),
         ("pipeline", 5, 100, ["stage"], [100]),
-        ("pipeline", 5, 100, ["stage", "stage", "stage"], [34, 34, 34]),
+        ("pipeline", 5, 100, ["stage", "stage", "stage"], [44, 44, 44]),
     ],
 )
 def test_sessions_follow_from_the_topology(

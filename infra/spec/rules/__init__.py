@@ -34,7 +34,6 @@ RULES: tuple[tuple[frozenset[str], Rule], ...] = tuple(
         ("nodes", machines.servers_without_gpu_state_their_kv_cache),
         ("access nodes", access.rented_machines_name_their_clients),
         ("access", access.the_internet_is_let_in_on_purpose),
-        ("workload", unbuilt.workload_is_built),
         ("gateway", unbuilt.gateway_is_built),
         ("state", unbuilt.state_is_built),
         ("queue", unbuilt.queue_is_built),

@@ -9,22 +9,7 @@ from collections.abc import Iterator
 
 from infra.spec.document import Fault
 from infra.spec.fleet import FleetSpec
-from infra.spec.kinds import ContextStrategy, GatewayKind, QueueKind, StateKind
-
-
-def workload_is_built(spec: FleetSpec) -> Iterator[Fault]:
-    """The plan counts context_tokens alone."""
-    workload = spec.workload
-    remedy = "remove it, and count its tokens in context_tokens"
-    if workload.tool_calls is not None:
-        yield Fault(("workload", "tool_calls"), f"is not built yet: {remedy}")
-    if workload.shared_prefix_tokens:
-        yield Fault(("workload", "shared_prefix_tokens"), f"is not built yet: {remedy}")
-    if workload.context_strategy is not ContextStrategy.CAP:
-        yield Fault(
-            ("workload", "context_strategy"),
-            f"{workload.context_strategy} is not built yet: write cap or remove the key",
-        )
+from infra.spec.kinds import GatewayKind, QueueKind, StateKind
 
 
 def gateway_is_built(spec: FleetSpec) -> Iterator[Fault]:

@@ -1,0 +1,67 @@
+"""What the workload does to the plan, in sentences: growth by tool calls, the price of a context strategy, what shared
+prefixes would give on top, how unevenly affinity spreads sessions, and how sure the seats are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from infra.affinity import ring_imbalance
+from infra.plan.choices import Choice
+from infra.plan.demand import context_of
+from infra.plan.fleet_plan import Note, ReplicaPlan
+from infra.plan.text import count_text
+from infra.spec import FleetSpec
+from infra.topology import Confidence, prefix_bonus, seats_within
+
+
+def context_notes(spec: FleetSpec) -> Iterator[Note]:
+    """What a session grows to, and what holding it down costs."""
+    workload, effect = spec.workload, context_of(spec.workload)
+    if calls := workload.tool_calls:
+        grown = workload.context_tokens + calls.count * calls.tokens
+        held = f", held at {effect.peak_tokens}" if effect.peak_tokens < grown else ""
+        text = f"{calls.count} calls x {calls.tokens} tokens grow a session to {grown} tokens{held}"
+        yield Note("info", "workload.tool_calls", text)
+    costs = [
+        count_text(effect.extra_calls, "extra call") if effect.extra_calls else "",
+        f"{effect.recomputed_tokens} tokens computed again" if effect.recomputed_tokens else "",
+        f"{effect.lost_tokens} tokens of which nothing remains" if effect.lost_tokens else "",
+    ]
+    if price := ", ".join(cost for cost in costs if cost):
+        yield Note(
+            "info", "workload.context_strategy", f"{workload.context_strategy} costs each session {price}"
+        )
+
+
+def seat_notes(spec: FleetSpec, choice: Choice) -> Iterator[Note]:
+    """How sure the seats of one pool are, and what a shared prefix would add."""
+    shape, demand, place = choice.shape, choice.demand, f"pools.{choice.demand.pool}"
+    seats = seats_within(shape.memory)
+    if shape.slots >= shape.peak_sessions and seats.confidence(shape.peak_sessions) is not Confidence.SURE:
+        text = (
+            f"a peak of {shape.peak_sessions} sessions fits by the plan ({seats.planned} seats), and not if the KV "
+            f"cache is at the low end of what the memory model allows ({seats.low} seats): the gate will tell"
+        )
+        yield Note("warning", place, text)
+    if shared := spec.workload.shared_prefix_tokens:
+        bonus = prefix_bonus(demand.context_tokens, shared, shape.peak_sessions, shape.memory.block_size)
+        text = f"the shared prefix saves up to {bonus.saved_share:.0%} of KV cache; no seat is planned on it"
+        yield Note("info", place, text)
+
+
+def spread_notes(choice: Choice, replicas: list[ReplicaPlan]) -> Iterator[Note]:
+    """What consistent hashing over these very replicas would ask of the busiest one."""
+    servers = {f"{item.address}:{item.port}": 1 for item in replicas if item.pool == choice.demand.pool}
+    if len(servers) < 2:
+        return
+    busiest = ring_imbalance(servers, choice.demand.sessions)
+    text = (
+        f"hashed by session, the busiest of {len(servers)} replicas gets up to {busiest.peak_sessions} of "
+        f"{choice.demand.sessions} sessions ({busiest.factor:.2f} times the mean, 95th percentile)"
+    )
+    short = busiest.peak_sessions > choice.shape.slots
+    yield Note(
+        "warning" if short else "info",
+        f"pools.{choice.demand.pool}",
+        f"{text}, more than its {choice.shape.slots} slots" if short else text,
+    )
