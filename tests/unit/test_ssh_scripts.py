@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from provisioning.ssh.scripts import SCRIPT_SHELL, as_one_command, put_advice, put_argv, title
+from support.waiting import wait_until
 
 _USER, _GROUP = str(os.geteuid()), str(os.getegid())
 
@@ -83,8 +84,7 @@ def test_a_file_that_is_being_written_is_for_its_writer_alone(tmp_path):
         assert writer.stdin
         writer.stdin.write(b"sec")
         writer.stdin.flush()
-        while not any(entry.stat().st_size for entry in tmp_path.iterdir()):
-            assert writer.poll() is None
+        wait_until(lambda: any(entry.stat().st_size for entry in tmp_path.iterdir()), "some of it is written")
         (beside,) = tmp_path.iterdir()
         assert stat.S_IMODE(beside.stat().st_mode) == 0o600
         writer.stdin.write(b"ret")

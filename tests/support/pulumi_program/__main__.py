@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import pulumi
+
 from infra.resources import types
 
 made: dict[str, types.LabNode | types.Host | types.Service] = {}
