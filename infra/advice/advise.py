@@ -89,22 +89,29 @@ def _pool_notes(question: Question, best: Fleet, pools: Sequence[PoolAdvice]) ->
     for pool in pools:
         for text in _shape(question, best, pool.name).memory.notes:
             yield f"pools.{pool.name}: {text}"
-        if _splits_over_pcie(pool.device, pool.tensor_parallel_size):
-            yield f"pools.{pool.name}: {_without_pcie(pool.alternatives)}"
+        if other := _without_pcie(pool):
+            text = f"{other.label} would not split a replica over PCIe, for ${other.extra_per_hour:.2f} more per hour"
+            yield f"pools.{pool.name}: {text}"
+
+
+def _without_pcie(pool: PoolAdvice) -> Alternative | None:
+    """The next best, where the chosen way splits a replica over PCIe: that costs speed, which no price shows."""
+    if not _splits_over_pcie(pool.device, pool.tensor_parallel_size):
+        return None
+    return next(
+        (
+            other
+            for other in pool.alternatives
+            if other.price_per_hour is not None
+            and not other.held_back
+            and not _splits_over_pcie(other.device, other.tensor_parallel_size)
+        ),
+        None,
+    )
 
 
 def _splits_over_pcie(device: str, size: int) -> bool:
-    """Each layer's result crosses the link: over PCIe a split costs speed, which the price does not show."""
     return size > 1 and device_named(device).link == "pcie"
-
-
-def _without_pcie(others: Sequence[Alternative]) -> str:
-    """The next best without a split over PCIe."""
-    for other in others:
-        split = _splits_over_pcie(other.device, other.tensor_parallel_size)
-        if other.extra_per_hour is not None and not split and not other.spot:
-            return f"{other.label} would not split a replica over PCIe, for ${other.extra_per_hour:.2f} more per hour"
-    return "nothing on offer would not split a replica over PCIe"
 
 
 def _fleet_notes(best: Fleet, rentals: Sequence[Rental]) -> Iterator[str]:

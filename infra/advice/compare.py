@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from infra.advice.fleet_advice import Alternative, FixedNumber, OfferVerdict
 from infra.advice.offers import MICRO, Offer
 from infra.advice.packing import Cost
-from infra.advice.question import Question
+from infra.advice.question import Question, admissible
 from infra.advice.search import Fleet, Load, Market
 from infra.advice.ways import Wanted, Way, label
 from infra.plan.sizing import Request
@@ -30,7 +30,7 @@ def alternatives(question: Question, best: Fleet, pool: str) -> tuple[Alternativ
 def fixed_numbers(question: Question, best: Fleet, pool: str) -> Iterator[FixedNumber]:
     """What each number costs that the operator fixed for this pool: the fleet with it less the fleet without."""
     for key, value, freed in _freed(question.wanted[pool]):
-        free = question.cheapest({pool: question.ways_of(freed)})
+        free = question.cheapest({pool: admissible(question.ways_of(freed))})
         if free is None or free.cost.price_micro >= best.cost.price_micro:
             free = best
         extra, cheapest = best.cost.price_micro - free.cost.price_micro, _label(free.load_of(pool))
@@ -63,9 +63,15 @@ def _alternative(question: Question, best: Fleet, way: Way) -> Alternative:
     forced = question.cheapest({way.pool: [way]}, question.market_with(way.device))
     if forced is None:
         return _told(way, None, best, question.out_of_stock(load))
-    if way.device in question.market.devices:
-        return _told(way, forced, best, _compared(forced.cost, best.cost, _tie(best, forced, load)))
-    return dataclasses.replace(_told(way, forced, best, _at_spot(forced.cost, best.cost)), spot=True)
+    spot = way.device not in question.market.devices
+    if spot:
+        reason = _at_spot(forced.cost, best.cost)
+    elif way.needless and forced.cost < best.cost:
+        reason = f"{_compared(forced.cost, best.cost, '')}, but over PCIe a replica is split no further than it must "
+        reason += f"be: tensor_parallel_size: {load.size} in the pool takes it"
+    else:
+        reason = _compared(forced.cost, best.cost, _tie(best, forced, load))
+    return dataclasses.replace(_told(way, forced, best, reason), held_back=spot or way.needless)
 
 
 def _told(way: Way, fleet: Fleet | None, best: Fleet, reason: str) -> Alternative:
@@ -80,7 +86,7 @@ def _told(way: Way, fleet: Fleet | None, best: Fleet, reason: str) -> Alternativ
         price_per_hour=None if price is None else price / MICRO,
         extra_per_hour=None if price is None else (price - best.cost.price_micro) / MICRO,
         chosen=False,
-        spot=False,
+        held_back=False,
         reason=reason,
     )
 

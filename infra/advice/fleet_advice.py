@@ -26,8 +26,8 @@ class Alternative:
 
     `seats` are the sessions of full context that its replicas hold. `price_per_hour` is that of the whole fleet with
     it, the other pools as cheap as can be beside it, and `extra_per_hour` what that is more than the advice; all of
-    them are None where it cannot be. `spot` is True where only nodes at a spot price have the device, and none is
-    admitted.
+    them are None where it cannot be. `held_back` is True where it is only compared with: at a spot price that is not
+    admitted, or split over PCIe further than the model needs.
     """
 
     label: str
@@ -39,7 +39,7 @@ class Alternative:
     price_per_hour: float | None
     extra_per_hour: float | None
     chosen: bool
-    spot: bool
+    held_back: bool
     reason: str
 
 

@@ -42,16 +42,17 @@ class Question:
     ) -> Fleet | None:
         """The fleet of least cost, with other ways `instead` for some pools, or on another market."""
         market = market or self.market
-        chosen = {**self.ways, **(instead or {})}
+        chosen = {pool: admissible(found) for pool, found in self.ways.items()} | dict(instead or {})
         return cheapest_fleet([_loads(found, market) for found in chosen.values()], market)
 
     def answer(self) -> Fleet:
         """The fleet of least cost; PlanError or SizingError that says what stands in its way."""
         for pool, found in self.ways.items():
-            if not _loads(found, self.market):
+            loads = _loads(admissible(found), self.market)
+            if not loads:
                 raise self._nothing_fits(pool, found)
-            if cheapest_fleet([_loads(found, self.market)], self.market) is None:
-                nearest = max(_loads(found, self.market), key=lambda load: self.held(load) / load.replicas)
+            if cheapest_fleet([loads], self.market) is None:
+                nearest = max(loads, key=lambda load: self.held(load) / load.replicas)
                 raise PlanError(f"pools.{pool}: {self.out_of_stock(nearest)}: offer more nodes")
         fleet = self.cheapest()
         if fleet is None:
@@ -94,6 +95,11 @@ class Question:
             )
         size = wanted.request.tensor_parallel_size
         return PlanError(f"pools.{pool}.tensor_parallel_size: no node on offer has {size} GPUs of one kind")
+
+
+def admissible(found: Iterable[Way]) -> list[Way]:
+    """Ways that may be chosen: over PCIe no wider split than the model needs."""
+    return [way for way in found if not way.needless]
 
 
 def _loads(found: Iterable[Way], market: Market) -> list[Load]:

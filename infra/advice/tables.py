@@ -64,13 +64,15 @@ def _pools(pools: Iterable[PoolAdvice]) -> Group:
 
 
 def _alternatives(pool: PoolAdvice) -> Group:
-    """The best split of each device: the first one that the advice lists."""
+    """The best split of each device: the first one listed, if any may be chosen."""
 
     def row(other: Alternative) -> tuple[object, ...]:
         price = "" if other.price_per_hour is None else _dollars(other.price_per_hour)
         return other.label, "" if other.seats is None else other.seats, price, other.reason
 
-    best = {other.device: other for other in reversed(pool.alternatives)}
+    best: dict[str, Alternative] = {}
+    for other in sorted(pool.alternatives, key=lambda other: other.held_back):
+        best.setdefault(other.device, other)
     shown = [other for other in pool.alternatives if best[other.device] is other]
     more = len(pool.alternatives) - len(shown)
     title = f"Alternatives for {pool.name}, with what the fleet would cost"

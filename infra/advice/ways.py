@@ -27,6 +27,8 @@ class Way:
     """One device and split for a pool. `shape` is None where `refused` says why it cannot be.
 
     `understood` is False where the memory model or the engine refuses the combination, as opposed to a lack of room.
+    `needless` is True for a split over PCIe that is wider than the model needs: memory alone would often choose it,
+    since it keeps fewer copies of the weights, but each layer's result crosses a slow link.
     """
 
     pool: str
@@ -35,6 +37,7 @@ class Way:
     shape: Shape | None
     refused: str = ""
     understood: bool = True
+    needless: bool = False
 
     @property
     def label(self) -> str:
@@ -55,12 +58,15 @@ def label(device: str, size: int, gpus: int | None = None) -> str:
 
 
 def ways(wanted: Wanted, device: str, largest_node: int) -> Iterator[Way]:
-    """Each split that a node of so many GPUs allows. SizingError never leaves here: it is a way's refusal."""
+    """Each split that a node of so many GPUs allows, the smallest first; a SizingError becomes a way's refusal."""
     request, known = wanted.request, device_named(device)
     settings = request.settings
     unfit = refusal(known, settings.kv_cache_dtype, settings.quantization, request.model.name)
+    fits = False
     for size in tensor_parallel_sizes(request, largest_node):
-        yield _refused(request, device, size, unfit) if unfit else _way(request, known, size)
+        way = _refused(request, device, size, unfit) if unfit else _way(request, known, size)
+        yield dataclasses.replace(way, needless=fits and known.link == "pcie" and way.shape is not None)
+        fits = fits or way.shape is not None
 
 
 def _way(request: Request, device: Device, size: int) -> Way:
