@@ -38,8 +38,9 @@ def leaves_nothing(stack: LabStack) -> Iterator[None]:
     before = snapshot_here(folder / "before")
     yield
     after = snapshot_here(folder / "after")
-    assert differences(before, after, "files: /var/lib/agentfleet*", "control groups: *") == []
-    assert traces_of(stack.name) == []
+    left = differences(before, after, "files: /var/lib/agentfleet*", "control groups: *")
+    left += traces_of(stack.name)
+    assert left == [], "\n".join(left)
     assert os.listdir(state_dir() / "lab") == ["id_ed25519"]
 
 

@@ -18,6 +18,7 @@ from provisioning.lab.processes import Process, keepers_of, processes_of
 from provisioning.places import cache_dir
 from support.lab_stacks import LabStack, StartedNode
 from support.traces import ROOT
+from support.waiting import wait_until
 
 
 def answers_on_ssh_port(node: StartedNode, address: str) -> bool:
@@ -76,11 +77,15 @@ def test_stopping_a_service_in_one_node_leaves_it_alive_in_the_other(lab_stack: 
 
 
 def test_a_node_that_reboots_comes_back_with_its_disk(lab_node: StartedNode) -> None:
-    ask = "cat /proc/sys/kernel/random/boot_id /root/kept"
+    ask = "cat /proc/sys/kernel/random/boot_id"
     before = lab_node.sh(f"echo text > /root/kept; {ask}; systemctl reboot")
-    answers = (lab_node.try_sh(ask) for _ in range(300))  # down for a second; a refused login takes no time
-    after = next(answer.stdout for answer in answers if answer.returncode == 0 and answer.stdout != before)
-    assert after.splitlines()[1] == "text"
+
+    def is_back() -> bool:
+        answer = lab_node.try_sh(ask)
+        return answer.returncode == 0 and answer.stdout != before
+
+    wait_until(is_back, "the node is back from its reboot")
+    assert lab_node.sh("cat /root/kept") == "text\n"
 
 
 @pytest.mark.parametrize("all_of_it", [True, False], ids=["all of it", "its keepers only"])
