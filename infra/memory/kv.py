@@ -8,7 +8,7 @@ from infra.errors import SizingError
 from infra.memory.network import AttentionCache, Cache, LatentCache, Network, StateCache
 from infra.memory.pages import Keeps, Page
 from infra.memory.replica import Replica
-from infra.memory.settings import kv_element_bytes
+from infra.memory.settings import is_sm100, kv_element_bytes
 
 _INDEX_SCALE_BYTES = 4  # DeepSeek-V3.2's index keeps 8-bit keys with one 4-byte scale per 128 numbers
 # Before it, the platform forced a block size, and a kernel was sought that takes it.
@@ -48,7 +48,7 @@ def cache_rules(replica: Replica, kv_dtype: str) -> CacheRules:
         block_tokens=block_tokens(replica, eight_bits=eight_bits),
         caches_prefixes=replica.limits.prefix_caching_hybrid,
         exports_states=replica.version >= (0, 31, 0),
-        packed_latent=eight_bits and not (_is_sm100(replica) and replica.version >= (0, 19, 0)),
+        packed_latent=eight_bits and not (is_sm100(replica.device) and replica.version >= (0, 19, 0)),
     )
 
 
@@ -101,15 +101,11 @@ def _latent_block(replica: Replica, *, eight_bits: bool) -> int:
     Blackwell took CUTLASS_MLA (128), then FLASHINFER_MLA (64 forced, 32 preferred).
     """
     version = replica.version
-    if _is_sm100(replica):
+    if is_sm100(replica.device):
         return 128 if version < (0, 15, 0) else 64 if version < _KERNELS_CHOSEN_FIRST else 32
     if replica.device.generation == "hopper" and (eight_bits or version < _KERNELS_CHOSEN_FIRST):
         return 64
     return 16
-
-
-def _is_sm100(replica: Replica) -> bool:
-    return replica.device.compute_capability.startswith("10.")
 
 
 def _attention_page(cache: AttentionCache, rules: CacheRules) -> Page:

@@ -13,7 +13,7 @@ from infra.errors import SizingError
 from infra.memory.config import Config
 from infra.memory.network import AttentionCache
 from infra.memory.replica import Replica
-from infra.memory.settings import is_unified
+from infra.memory.settings import is_sm100, is_unified
 from infra.memory.versions import is_untagged
 from infra.memory.weights import stored_bytes
 
@@ -39,6 +39,8 @@ def check_replica(replica: Replica) -> tuple[str, ...]:
 def resolve_kv_dtype(replica: Replica) -> str:
     """The cache's data type: as asked, or 8 bits where the checkpoint asks for them and this version heeds that.
 
+    GLM 5 gets 8 bits unasked on datacenter Blackwell (vllm/model_executor/models/config.py).
+
     Raises SizingError where the GPU cannot keep 8-bit floats: e4m3 needs Ada, Hopper or newer; Ampere only knows
     e5m2 as a storage format.
     """
@@ -47,6 +49,8 @@ def resolve_kv_dtype(replica: Replica) -> str:
     if by_checkpoint:
         heeded_since = (0, 14, 0) if replica.plan.method == "modelopt" else (0, 15, 0)
         asked = "fp8" if replica.version >= heeded_since else "auto"
+    if asked == "auto" and replica.architecture == "GlmMoeDsaForCausalLM" and is_sm100(device):
+        asked = "fp8" if replica.version >= (0, 31, 0) else "auto"  # not yet in 0.30.0, in 0.32.0 it is so
     storage_only = asked == "fp8_e5m2" and device.generation == "ampere"
     if (
         asked.startswith("fp8")

@@ -128,6 +128,11 @@ def is_unified(device: Device) -> bool:
     return device.compute_capability in {"8.7", "11.0", "12.1"}
 
 
+def is_sm100(device: Device) -> bool:
+    """Whether this is a Blackwell of the data center (B200, B300, GB200), which has kernels of its own."""
+    return device.compute_capability.startswith("10.")
+
+
 def _is_before_ampere(device: Device) -> bool:
     return device.generation in {"volta", "turing"}
 
