@@ -96,10 +96,10 @@ def _compared(cost: Cost, best: Cost, tie: str) -> str:
     more = cost.price_micro - best.price_micro
     if more:
         return f"{dollars(abs(more))} {'more' if more > 0 else 'less'} per hour"
-    if cost.nodes > best.nodes:
-        return f"the same price, but {count_text(cost.nodes, 'node')} instead of {best.nodes}"
-    if cost.gpus > best.gpus:
-        return f"the same price and nodes, but {cost.gpus} GPUs instead of {best.gpus}"
+    if cost.nodes != best.nodes:
+        return f"the same price, on {count_text(cost.nodes, 'node')} instead of {best.nodes}"
+    if cost.gpus != best.gpus:
+        return f"the same price and nodes, with {count_text(cost.gpus, 'GPU')} instead of {best.gpus}"
     return f"the same price, nodes and GPUs{tie}"
 
 

@@ -119,8 +119,8 @@ def test_a_split_that_the_heads_do_not_allow_is_told() -> None:
 @pytest.mark.parametrize(
     ("sessions", "offers", "reason"),
     [
-        (160, [Offer(SXM, 2, 4.0), Offer(PCIE, 1, 2.0)], "the same price, but 2 nodes instead of 1"),
-        (80, [Offer(SXM, 1, 2.4), Offer(PCIE, 2, 2.4)], "the same price and nodes, but 2 GPUs instead of 1"),
+        (160, [Offer(SXM, 2, 4.0), Offer(PCIE, 1, 2.0)], "the same price, on 2 nodes instead of 1"),
+        (80, [Offer(SXM, 1, 2.4), Offer(PCIE, 2, 2.4)], "the same price and nodes, with 2 GPUs instead of 1"),
         (80, [Offer(SXM, 1, 2.4), Offer(PCIE, 1, 2.4)],
          "the same price, nodes and GPUs: the device offered first is taken"),
         (80, [Offer(SXM, 2, 4.8)], "the same price, nodes and GPUs, but 2 GPUs in use instead of 1"),
