@@ -19,6 +19,7 @@ from support.lab_stacks import LabStack
 from support.readiness import pulumi_bin
 from support.shell import Shell
 from support.traces import ROOT, traces_of
+from tools.stack.checkpoint import mend_checkpoint
 
 PROGRAM = Path(__file__).parent / "pulumi_program"
 UP = ("up", "--yes", "--skip-preview", "--non-interactive")
@@ -136,6 +137,7 @@ class Stack:
 
     def unlock(self) -> None:
         """What `make up` does after an update that was killed."""
+        mend_checkpoint(f"file://{self.folder}", self.name, print)
         self.run("cancel", "--yes")
 
     def command(self, words: Sequence[str]) -> list[str]:

@@ -9,12 +9,11 @@ import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlparse
 
+from tools.stack.checkpoint import PROJECT, backend_folder
 from tools.stack.errors import StackError
 from tools.stack.pulumi import MARK, Pulumi
 
-PROJECT = "agentfleet"
 PLUGIN_MODULES = frozenset({"provisioning.provider", "pulumi.dynamic"})
 
 
@@ -70,11 +69,17 @@ def clear_stale_lock(pulumi: Pulumi, say: Callable[[str], None]) -> bool:
 
 def read_locks(pulumi: Pulumi) -> list[Lock | None]:
     """The stack's locks; none where the backend is not a folder, because those look after themselves."""
-    backend = urlparse(pulumi.environment.get("PULUMI_BACKEND_URL", ""))
-    if backend.scheme != "file":
+    backend = backend_folder(pulumi.environment.get("PULUMI_BACKEND_URL", ""))
+    if backend is None:
         return []
-    folder = Path(unquote(backend.path)) / ".pulumi" / "locks" / "organization" / PROJECT / pulumi.stack
+    folder = backend / "locks" / "organization" / PROJECT / pulumi.stack
     return [parse_lock(file.read_text()) for file in sorted(folder.glob("*.json"))]
+
+
+def read_living_locks(pulumi: Pulumi) -> list[Lock]:
+    """Those locks whose holder may still be at work, on its state among others."""
+    hostname = socket.gethostname()
+    return [lock for lock in read_locks(pulumi) if lock and not lock.is_stale(hostname, _program_of)]
 
 
 def end_orphans(mark: str) -> int:

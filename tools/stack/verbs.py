@@ -11,8 +11,9 @@ import time
 from importlib.util import find_spec
 from typing import Any
 
+from tools.stack.checkpoint import mend_checkpoint
 from tools.stack.completion import ask, base_url, wait_until_available
-from tools.stack.crash import clear_stale_lock
+from tools.stack.crash import clear_stale_lock, read_living_locks
 from tools.stack.errors import StackError
 from tools.stack.pulumi import Pulumi
 
@@ -51,6 +52,7 @@ def preview(pulumi: Pulumi) -> int:
 
 def down(pulumi: Pulumi) -> int:
     """Removes everything that the stack brought, from its machines, this computer and the backend."""
+    _mend(pulumi)
     if pulumi.exists():
         clear_stale_lock(pulumi, _say)
         code = pulumi.watch("destroy", "--yes", "--skip-preview", "--remove", "--suppress-permalink=true")
@@ -84,12 +86,19 @@ def prepare(pulumi: Pulumi) -> None:
         raise StackError(
             f"there is no {spec.relative_to(pulumi.repo)}; the stacks are: {', '.join(known)}", 2
         )
+    _mend(pulumi)
     if not pulumi.exists():
         pulumi.read("stack", "init", pulumi.stack, "--no-select")
     clear_stale_lock(pulumi, _say)
     for name in GENERATED_SECRETS:
         if not pulumi.setting(name):
             pulumi.keep_secret(name, secrets.token_urlsafe(API_KEY_BYTES))
+
+
+def _mend(pulumi: Pulumi) -> None:
+    """Before Pulumi is asked anything: it reads no torn state."""
+    if not read_living_locks(pulumi):
+        mend_checkpoint(pulumi.environment.get("PULUMI_BACKEND_URL", ""), pulumi.stack, _say)
 
 
 def _sweep(pulumi: Pulumi) -> int:
