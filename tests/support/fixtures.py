@@ -35,9 +35,6 @@ from support.traces import ROOT
 MARKS = {"lab_ready": "node", "engine_python": "engine"}
 """Fixture, and the marker of every test that needs it, by whatever way."""
 
-STAYING_TOGETHER = frozenset({"fleet_stack"})
-"""Fixtures whose tests run in their order in one worker."""
-
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -46,8 +43,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         asked = set(getattr(item, "fixturenames", ()))
         for fixture in asked & MARKS.keys():
             item.add_marker(MARKS[fixture])
-        if asked & STAYING_TOGETHER:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 @pytest.fixture(scope="session")
