@@ -16,6 +16,11 @@ def service_to_properties(service: ServiceState) -> dict[str, Any]:
         "files": {path: file_to_properties(file) for path, file in sorted(service.files.items())},
         "packages": list(service.packages),
         "directories": list(service.directories),
+        # A map loses its order on the way to the provider, and what is brought later may need what came before it.
+        "artifacts": {
+            path: {**asdict(artifact), "order": order}
+            for order, (path, artifact) in enumerate(service.artifacts.items())
+        },
         "checks": [list(check) for check in service.checks],
         "units": {name: {**asdict(unit), "proof": list(unit.proof)} for name, unit in service.units.items()},
     }
@@ -43,7 +48,7 @@ def service_from_properties(properties: Mapping[str, Any]) -> ServiceState:
         packages=tuple(properties["packages"]),
         files={path: _file(item) for path, item in properties["files"].items()},
         directories=tuple(properties["directories"]),
-        artifacts={path: Artifact(**item) for path, item in properties["artifacts"].items()},
+        artifacts=_artifacts(properties["artifacts"]),
         checks=tuple(tuple(check) for check in properties["checks"]),
         units={name: _unit(item) for name, item in properties["units"].items()},
         ready=_ready(ready) if ready else None,
@@ -53,6 +58,14 @@ def service_from_properties(properties: Mapping[str, Any]) -> ServiceState:
 
 def _file(item: Mapping[str, str]) -> RenderedFile:
     return RenderedFile(**{**item, "on_change": OnChange(item["on_change"])})  # type: ignore[arg-type]
+
+
+def _artifacts(items: Mapping[str, Mapping[str, Any]]) -> dict[str, Artifact]:
+    in_order = sorted(items.items(), key=lambda entry: entry[1]["order"])
+    return {
+        path: Artifact(**{key: value for key, value in item.items() if key != "order"})
+        for path, item in in_order
+    }
 
 
 def _unit(item: Mapping[str, Any]) -> Unit:

@@ -77,7 +77,8 @@ def _wait(machine: Machine, job: _Job, artifact: Artifact) -> None:
         if state == _COMPLETE:
             return
         if state == _ABSENT:
-            last_lines += "\nthe machine was restarted in the middle; run again"
+            advice = "it was ended in the middle, by hand or by a restart of the machine: run again"
+            raise CommandError(machine.host, [], None, what=what, advice=advice)
         if state != _RUNNING:
             code = int(state) if state.isdigit() else None
             raise CommandError(machine.host, [], code, verdict(last_lines), what=what)

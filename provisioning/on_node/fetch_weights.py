@@ -142,10 +142,10 @@ def check_room(folder: Path, sizes: Mapping[str, int]) -> None:
     there = {path for path, size in sizes.items() if _size_of(folder / path) == size}
     missing_bytes = sum(size for path, size in sizes.items() if path not in there)
     free_bytes = shutil.disk_usage(folder).free
-    print(f"{len(sizes)} files, {_gib(sum(sizes.values()))}; {_gib(missing_bytes)} to bring", flush=True)
+    print(f"{len(sizes)} files, {_size(sum(sizes.values()))}; {_size(missing_bytes)} to bring", flush=True)
     if missing_bytes > free_bytes:
         raise Problem(
-            f"the disk of {folder} has {_gib(free_bytes)} free and the weights still need {_gib(missing_bytes)}: "
+            f"the disk of {folder} has {_size(free_bytes)} free and the weights still need {_size(missing_bytes)}: "
             "free some, or mount a larger one"
         )
 
@@ -160,7 +160,7 @@ def prove(folder: Path, files: Mapping[str, Any]) -> None:
         (folder / path).unlink(missing_ok=True)
     if damaged:
         raise Problem(
-            f"{len(damaged)} files arrived damaged, {damaged[0]} first, and are taken away: run again"
+            f"{len(damaged)} of {len(files)} files arrived damaged, such as {damaged[0]}: run again"
         )
 
 
@@ -178,7 +178,7 @@ def explain(error: BaseException, request: Request) -> str | None:
         )
     if {"TransportError", "ConnectionError", "TimeoutException"}.intersection(kinds):
         return (
-            f"this machine cannot reach the hub ({error}): check its network, DNS and proxy, or name a mirror in "
+            f"this machine cannot reach the hub ({error}): check its network, DNS, proxy and certificates, or name a mirror in "
             f"{request.setting}.endpoint"
         )
     return explain(error.__cause__, request) if error.__cause__ else None
@@ -217,8 +217,10 @@ def _size_of(path: Path) -> int:
     return path.stat().st_size if path.is_file() else -1
 
 
-def _gib(size_bytes: int) -> str:
-    return f"{size_bytes / (1 << 30):.2f} GiB"
+def _size(size_bytes: int) -> str:
+    """In whole MiB, rounded up, or in GiB where those are many."""
+    mib = -(-size_bytes // (1 << 20))
+    return f"{mib} MiB" if mib < 10_000 else f"{mib / 1024:.1f} GiB"
 
 
 if __name__ == "__main__":

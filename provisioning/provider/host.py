@@ -12,8 +12,8 @@ from provisioning.provider.forgetting import may_forget
 from provisioning.provider.resource import Context, CreatedButFailed, Failure, Resource
 from provisioning.provider.values import UNKNOWN, Properties
 
-_FIRST_BOOT_S = 60.0
-"""How long a machine that was just made may take to answer."""
+_FIRST_BOOT_S = 15.0
+"""How long a machine may take to answer at first, beside the connection's own time limits: 30 s in all."""
 
 _PASSING = frozenset({"boot_id", "free_bytes", "listening_ports"})
 """Facts of the moment: kept in the state, each refresh would call them a change of the machine."""
@@ -52,11 +52,14 @@ class HostResource(Resource):
     def read(self, old: Properties, context: Context) -> Properties | None:
         """The facts as they are now; a machine that does not answer is still there, but not reachable."""
         try:
-            properties, _ = self._look({**old, "access": old["connection"]}, context)
+            properties, facts = self._look({**old, "access": old["connection"]}, context)
         except Unreachable as error:
             context.warn(str(error))
             return {**old, "reachable": False}
-        return {**properties, "access": old["access"]}
+        # A refresh clears Pulumi's own mark of a failed create: what is unmet must be drift, or the next `up` passes.
+        problems = unmet(facts, old["requirements"]) if "unmet" not in old["requirements"] else []
+        wanted = {"unmet": problems} if problems else old["requirements"]
+        return {**properties, "access": old["access"], "requirements": wanted}
 
     def update(self, old: Properties, inputs: Properties, context: Context) -> Properties:
         """Look again, with the key that is already pinned unless the spec names one."""

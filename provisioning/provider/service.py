@@ -54,7 +54,7 @@ class ServiceResource(Resource):
 
     def create(self, inputs: Properties, context: Context) -> Properties:
         """Converge a machine that may already hold what a killed run left."""
-        machine = self._machine(inputs, context, wait_s=30)
+        machine = self._machine(inputs, context, wait_s=15)
         try:
             measured = converging.converge(machine, _version(inputs))
         except Unfinished as error:
@@ -72,7 +72,7 @@ class ServiceResource(Resource):
         actual = converging.read(machine, service_from_properties(old))
         if not actual.files and not any(unit.active for unit in actual.units.values()):
             return None
-        return {**old, **_as_found(old, actual)}
+        return _without_missed_gate({**old, **_as_found(old, actual)})
 
     def update(self, old: Properties, inputs: Properties, context: Context) -> Properties:
         """Converge to the new version, with the old one to go back to."""
@@ -153,6 +153,13 @@ def _as_found(old: Properties, actual: Actual) -> Properties:
             if path in actual.artifacts
         },
     }
+
+
+def _without_missed_gate(properties: Properties) -> Properties:
+    """A gate that was not passed is drift: a refresh clears Pulumi's own mark of a failed create, and it would pass."""
+    report = properties.get("gate_report")
+    missed = properties.get("gate") and (not report or report.get("measured") is None)
+    return {**properties, "gate": None} if missed else properties
 
 
 def _with_report(inputs: Properties, measured: int | None) -> Properties:

@@ -54,6 +54,21 @@ def test_the_gate_lets_pass_what_is_within_tolerance_and_reports_both_numbers(st
     assert stack.outputs()["web"]["planned"] == 950
 
 
+def test_what_a_first_start_missed_is_missed_again_until_it_is_mended(stack: Stack) -> None:
+    resources = on_lab_node(stack, gated(800, 0.1))
+    stack.declare(resources)
+    for words in ((), ("--refresh",), ("--refresh",)):
+        assert "deploy gate: the plan promised 800" in stack.up(*words, check=False).stdout
+    host = next(item for item in resources.values() if item["kind"] == "Host")
+    host["properties"]["requirements"] = {"memory_bytes": 1 << 60}
+    stack.declare(resources)
+    for _ in range(2):
+        assert "of memory and needs" in stack.up("--refresh", check=False).stdout
+    stack.declare(on_lab_node(stack, gated(950, 0.1)))
+    stack.up("--refresh")
+    assert stack.outputs()["web"]["measured"] == 1000
+
+
 def test_every_wrong_input_is_named_before_anything_is_touched(stack: Stack) -> None:
     resources = on_lab_node(stack, web())
     files = resources["web"]["properties"]["files"]

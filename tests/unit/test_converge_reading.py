@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -129,6 +129,15 @@ def test_a_file_has_one_owner() -> None:
 
 def test_a_service_survives_being_properties() -> None:
     assert service_from_properties(service_to_properties(SERVICE)) == SERVICE
+
+
+def test_artifacts_keep_their_order_when_a_map_loses_its_own() -> None:
+    artifacts = {
+        path: Artifact(path, path, "true") for path in ("/opt/engine", "/opt/a-model", "/opt/z", "/opt/b")
+    }
+    properties = service_to_properties(replace(SERVICE, artifacts=artifacts))
+    shuffled = {**properties, "artifacts": dict(sorted(properties["artifacts"].items()))}
+    assert list(service_from_properties(shuffled).artifacts) == list(artifacts)
 
 
 def test_a_service_survives_a_state_file_that_knows_only_numbers() -> None:
