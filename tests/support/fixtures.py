@@ -36,13 +36,21 @@ MARKS = {"lab_ready": "node", "engine_python": "engine"}
 """Fixture, and the marker of every test that needs it, by whatever way."""
 
 
+LONGEST_FIRST = ("fleet_stack", "stack", "lab_ready", "engine_python")
+"""Fixtures whose files take minutes: of several workers, none may begin with one when the others are done."""
+
+
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks each test by what it asks for."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Marks each test by what it asks for, and has several workers begin with the long files."""
+    asked_by_file: dict[Path, set[str]] = {}
     for item in items:
         asked = set(getattr(item, "fixturenames", ()))
+        asked_by_file.setdefault(item.path, set()).update(asked)
         for fixture in asked & MARKS.keys():
             item.add_marker(MARKS[fixture])
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: [fixture not in asked_by_file[item.path] for fixture in LONGEST_FIRST])
 
 
 @pytest.fixture(scope="session")
