@@ -178,8 +178,8 @@ def explain(error: BaseException, request: Request) -> str | None:
         )
     if {"TransportError", "ConnectionError", "TimeoutException"}.intersection(kinds):
         return (
-            f"this machine cannot reach the hub ({error}): check its network, DNS, proxy and certificates, or name a mirror in "
-            f"{request.setting}.endpoint"
+            f"this machine cannot reach the hub ({error}): check its network, DNS, proxy and certificates, "
+            f"or name a mirror in {request.setting}.endpoint"
         )
     return explain(error.__cause__, request) if error.__cause__ else None
 

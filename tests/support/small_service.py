@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from provisioning.properties import service_to_properties
@@ -28,6 +29,7 @@ UNIT = "fleet-test-web.service"
 UNIT_PATH = f"/etc/systemd/system/{UNIT}"
 KEY_PATH = "/etc/agentfleet-test/web/key.env"
 SITE = "/opt/agentfleet-test/site"
+SECRETS = {"api_key": "hush"}
 
 
 def web(
@@ -77,7 +79,11 @@ def on_lab_node(stack: Stack, service: ServiceState, host: int = 10) -> dict[str
 
 
 def on_own_host(
-    stack: Stack, service: ServiceState, machine: StartedNode, user: str = "root"
+    stack: Stack,
+    service: ServiceState,
+    machine: StartedNode,
+    user: str = "root",
+    secrets: Mapping[str, str] = SECRETS,
 ) -> dict[str, Any]:
     """Resources: a machine that the stack did not make, reached as `user`, and the service on it."""
     access = {
@@ -90,10 +96,12 @@ def on_own_host(
         "ephemeral": False,
     }
     host = {"stack": stack.name, "access": access, "requirements": {}, "reachable": True}
-    return {"h1": {"kind": "Host", "properties": host}, "web": _service_on(stack, "h1", service)}
+    return {"h1": {"kind": "Host", "properties": host}, "web": _service_on(stack, "h1", service, secrets)}
 
 
-def _service_on(stack: Stack, host: str, service: ServiceState) -> dict[str, Any]:
+def _service_on(
+    stack: Stack, host: str, service: ServiceState, secrets: Mapping[str, str] = SECRETS
+) -> dict[str, Any]:
     """The service as a resource of the test program."""
     properties = {"stack": stack.name, **service_to_properties(service)}
-    return {"kind": "Service", "host": host, "secrets": {"api_key": "hush"}, "properties": properties}
+    return {"kind": "Service", "host": host, "secrets": dict(secrets), "properties": properties}
