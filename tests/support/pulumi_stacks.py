@@ -150,6 +150,7 @@ class Stack:
         return {
             **os.environ,
             "PATH": f"{pulumi_bin()}:{ROOT / '.venv' / 'bin'}:{os.environ['PATH']}",
+            "PULUMI_HOME": str(self.folder / "pulumi-home"),  # it keeps logs there
             "PULUMI_BACKEND_URL": f"file://{self.folder}",
             "PULUMI_CONFIG_PASSPHRASE": "for tests only",
             "PULUMI_SKIP_UPDATE_CHECK": "true",
