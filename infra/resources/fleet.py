@@ -8,8 +8,8 @@ from typing import Any
 
 import pulumi
 
-from infra.catalog.devices import device_named
 from infra.plan.fleet_plan import FleetPlan, NodePlan
+from infra.plan.needs import machine_needs
 from infra.resources.types import Host, LabNode, Service
 from provisioning.properties import service_to_properties
 from provisioning.state import ServiceState
@@ -44,7 +44,7 @@ class Fleet(pulumi.ComponentResource):
         self._passwords = passwords
         reports: dict[str, pulumi.Output[dict[str, Any] | None]] = {}
         for node in plan.nodes:
-            host = self._host(node)
+            host = self._host(plan, node)
             for service, resource in self._services(host, node, services[node.name]).items():
                 if services[node.name][service].gate:
                     reports[service] = resource.gate_report
@@ -55,7 +55,7 @@ class Fleet(pulumi.ComponentResource):
             {"endpoint": self.endpoint, "gate": self.gate, "cost_per_hour": self.cost_per_hour}
         )
 
-    def _host(self, node: NodePlan) -> Host:
+    def _host(self, plan: FleetPlan, node: NodePlan) -> Host:
         connection: pulumi.Input[dict[str, Any]] = {
             "name": node.name,
             "address": node.address,
@@ -81,7 +81,7 @@ class Fleet(pulumi.ComponentResource):
         properties = {
             "stack": self._stack,
             "access": connection,
-            "requirements": _requirements(node),
+            "requirements": machine_needs(plan, node),
             "reachable": True,
             **self._password(node),
         }
@@ -112,19 +112,6 @@ class Fleet(pulumi.ComponentResource):
     def _password(self, node: NodePlan) -> dict[str, pulumi.Input[str]]:
         """A change of a password is no change of the machine, but it is needed to reach it."""
         return {"password": self._passwords[node.password_config]} if node.password_config else {}
-
-
-def _requirements(node: NodePlan) -> dict[str, Any]:
-    """What the machine must show before anything is put on it."""
-    device = device_named(node.device)
-    if device.kind != "gpu":
-        return {}
-    return {
-        "device": device.name,
-        "device_names": [device.name, *device.aliases],
-        "device_count": node.device_count,
-        "min_driver": node.min_driver,
-    }
 
 
 def _expanded(identity_file: str) -> str:

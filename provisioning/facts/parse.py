@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 
 from provisioning.facts.nvidia import parse_gpus, parse_topology
@@ -10,6 +11,7 @@ from provisioning.facts.values import HostFacts
 
 _LISTEN = "0A"
 """TCP_LISTEN in /proc/net/tcp (proc(5))."""
+_ADDRESS = re.compile(r"\binet ([0-9.]+)")
 _DISPLAY_CLASS = "0x03"
 """PCI class 3, display controllers, holds graphics cards (0300) and the data centre's screenless ones (0302)."""
 
@@ -41,6 +43,7 @@ def parse_facts(answer: str) -> HostFacts:
         gpus=driver.gpus,
         nvlinks=parse_topology(found.get("topology", "")),
         listening_ports=_listening_ports(found["listening"]),
+        addresses=tuple(_ADDRESS.findall(found.get("addresses", ""))),
     )
 
 

@@ -61,6 +61,8 @@ if command -v nvidia-smi >/dev/null; then
     section topology
     timeout {_NVIDIA_WAIT_S} nvidia-smi topo -m 2>&1 || echo "exit $?"
 fi
+section addresses
+ip -4 -o address show 2>/dev/null || :
 section listening
 cat /proc/net/tcp /proc/net/tcp6 2>/dev/null || :
 """

@@ -17,6 +17,7 @@ _GIB = 1 << 30
 class Requirements:
     """What the plan needs; an empty or zero field asks for nothing.
 
+    `listen_address` is where programs are to listen: an address of the machine's own, or a name, which is not checked.
     `device` is the plan's own name for the GPU, `device_names` are the names by which a driver may call it.
     `min_driver` is the first good branch, such as 580 for the CUDA 13 builds of vLLM 0.20 and newer; with 0 and no
     `device_names` no GPU is asked for at all. `systems` are an os-release ID each, alone or with a version ("ubuntu
@@ -27,6 +28,7 @@ class Requirements:
     device_names: tuple[str, ...] = ()
     device_count: int = 0
     min_driver: int = 0
+    listen_address: str = ""
     memory_bytes: int = 0
     disk_bytes: Mapping[str, int] = field(default_factory=dict)
     architectures: tuple[str, ...] = ("x86_64", "aarch64")
@@ -45,7 +47,7 @@ def unmet(facts: HostFacts, requirements: Requirements | Mapping[str, Any]) -> l
     passed over in silence is worse.
     """
     wanted = requirements if isinstance(requirements, Requirements) else _from_properties(requirements)
-    found = [*_system(facts, wanted), *_sizes(facts, wanted)]
+    found = [*_system(facts, wanted), *_sizes(facts, wanted), *_address(facts, wanted)]
     if wanted.wants_gpus:
         found += _gpus(facts, wanted)
     return found
@@ -90,6 +92,18 @@ def _sizes(facts: HostFacts, wanted: Requirements) -> Iterator[str]:
         if free_bytes is not None and free_bytes < needed_bytes:
             sizes = f"has {_gib(free_bytes)} free in {folder} and needs {_gib(needed_bytes)}"
             yield f"{sizes}; free some or mount a larger disk there"
+
+
+def _address(facts: HostFacts, wanted: Requirements) -> Iterator[str]:
+    """A name is not looked up here, and a machine that cannot list its addresses is believed."""
+    is_name = not re.fullmatch(r"[0-9.]+", wanted.listen_address)
+    if is_name or not facts.addresses or wanted.listen_address in facts.addresses:
+        return
+    own = ", ".join(address for address in facts.addresses if not address.startswith("127.")) or "none"
+    yield (
+        f"has no address {wanted.listen_address}, where its engines are to listen, and its own are {own}; "
+        "behind NAT give its own as listen_address in the spec"
+    )
 
 
 def _gpus(facts: HostFacts, wanted: Requirements) -> Iterator[str]:

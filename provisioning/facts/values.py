@@ -37,8 +37,8 @@ class HostFacts:
     `os_id` and `os_like` are /etc/os-release's ID and ID_LIKE. `cloud_init` is its status ("done", "error", "running",
     "disabled"), empty where there is none. `pci_gpus` are the PCI ids of NVIDIA GPUs ("10de:2330"), seen with or
     without a driver; `driver_problem` is what a failing nvidia-smi says. `nvlinks[i][j]` counts the links between GPUs
-    i and j; 0 means PCIe. `free_bytes` maps a folder to what its file system has left, `listening_ports` are TCP's:
-    these two are of the moment.
+    i and j; 0 means PCIe. `free_bytes` maps a folder to what its file system has left, `listening_ports` are TCP's and
+    `addresses` the machine's own for IPv4: these are of the moment.
     """
 
     os_id: str
@@ -58,9 +58,10 @@ class HostFacts:
     nvlinks: tuple[tuple[int, ...], ...] = ()
     free_bytes: Mapping[str, int] = field(default_factory=dict)
     listening_ports: tuple[int, ...] = ()
+    addresses: tuple[str, ...] = ()
 
 
-_OF_THE_MOMENT = frozenset({"free_bytes", "listening_ports"})
+_OF_THE_MOMENT = frozenset({"free_bytes", "listening_ports", "addresses"})
 
 
 def facts_to_properties(facts: HostFacts) -> dict[str, Any]:

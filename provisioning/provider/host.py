@@ -15,8 +15,8 @@ from provisioning.provider.values import UNKNOWN, Properties
 _FIRST_BOOT_S = 15.0
 """How long a machine may take to answer at first, beside the connection's own time limits: 30 s in all."""
 
-_PASSING = frozenset({"boot_id", "free_bytes", "listening_ports"})
-"""Facts of the moment: kept in the state, each refresh would call them a change of the machine."""
+_PASSING = frozenset({"boot_id"})
+"""Beyond the facts of the moment: kept in the state, a restart would be called a change of the machine."""
 
 
 class HostResource(Resource):

@@ -45,6 +45,7 @@ def test_a_machine_with_eight_h100():
     assert facts.gpus[0].fabric == "Completed, Success"
     assert facts.nvlinks == tuple(tuple(0 if i == j else 18 for j in range(8)) for i in range(8))
     assert facts.listening_ports == (22, 53)  # and not the established connection
+    assert facts.addresses == ("127.0.0.1", "203.0.113.7", "172.17.0.1")
 
 
 def test_a_lab_node_without_gpus():
@@ -53,6 +54,7 @@ def test_a_lab_node_without_gpus():
     assert (facts.gpus, facts.pci_gpus, facts.driver_version, facts.driver_problem) == ((), (), "", "")
     assert facts.nvlinks == ()
     assert 22 in facts.listening_ports
+    assert facts.addresses == ("127.0.0.1", "198.19.77.10")
 
 
 @pytest.mark.parametrize("name", ["ubuntu_8x_h100", "debian_lab_node"])
@@ -63,7 +65,7 @@ def test_lasting_facts_survive_the_state_where_numbers_are_floats(name):
 
 def test_what_our_own_services_change_is_not_kept_in_the_state():
     properties = facts_to_properties(parse_facts(_answer("ubuntu_8x_h100")))
-    assert not {"free_bytes", "listening_ports"} & properties.keys()
+    assert not {"free_bytes", "listening_ports", "addresses"} & properties.keys()
 
 
 @pytest.mark.parametrize(

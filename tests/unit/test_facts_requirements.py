@@ -19,6 +19,7 @@ _NEEDED = {
     "device_names": ["H100-SXM", "H100", "H100 80GB HBM3"],
     "device_count": 8.0,
     "min_driver": 580.0,
+    "listen_address": "203.0.113.7",
     "memory_bytes": float(64 * _GIB),
     "disk_bytes": {"/opt": float(500 * _GIB)},
 }
@@ -54,6 +55,13 @@ _CASES = {
     "unfinished first boot": (
         replace(_EIGHT_H100, cloud_init="running"),
         "is still in its first boot (cloud-init: running); run again when it has finished",
+    ),
+    "an address of a router before it": (
+        replace(_EIGHT_H100, addresses=("127.0.0.1", "10.0.0.5", "172.17.0.1")),
+        (
+            "has no address 203.0.113.7, where its engines are to listen, and its own are 10.0.0.5, 172.17.0.1; "
+            "behind NAT give its own as listen_address in the spec"
+        ),
     ),
     "little memory": (
         replace(_EIGHT_H100, memory_bytes=62 * _GIB),
@@ -156,3 +164,13 @@ def test_another_version_of_a_system_is_refused():
 def test_a_requirement_that_is_not_known_is_not_passed_over():
     with pytest.raises(TypeError, match="min_drivr"):
         unmet(_EIGHT_H100, {"min_drivr": 580})
+
+
+@pytest.mark.parametrize(
+    ("listen_address", "addresses"),
+    [("10.0.0.5", ("127.0.0.1", "10.0.0.5")), ("gpu-1.example.net", ("10.0.0.5",)), ("203.0.113.7", ())],
+    ids=["its own", "a name", "a machine that cannot list its own"],
+)
+def test_an_address_is_refused_only_where_it_is_known_to_be_another_machines(listen_address, addresses):
+    facts = replace(_EIGHT_H100, addresses=addresses)
+    assert unmet(facts, {"listen_address": listen_address}) == []
