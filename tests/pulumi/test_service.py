@@ -24,6 +24,13 @@ def gated(planned: int, tolerance: float) -> ServiceState:
     return replace(web(), artifacts={SITE: Artifact("metrics", "a page", script)}, gate=gate)
 
 
+def with_another_site(script: str) -> ServiceState:
+    """The small server from another folder, which this script brings."""
+    service, site = web(), f"{SITE}-2"
+    files = {path: replace(file, text=file.text.replace(SITE, site)) for path, file in service.files.items()}
+    return replace(service, files=files, artifacts={site: Artifact("v2", "another site", script)})
+
+
 def test_a_create_that_fails_is_in_the_state_mended_by_the_next_up_and_removed_by_destroy(
     stack: Stack,
 ) -> None:
@@ -52,6 +59,29 @@ def test_the_gate_lets_pass_what_is_within_tolerance_and_reports_both_numbers(st
         "change the plan" in failed.stdout
     )
     assert stack.outputs()["web"]["planned"] == 950
+
+
+def test_what_runs_is_left_alone_while_the_new_version_cannot_be_brought_and_goes_when_it_is_there(
+    stack: Stack,
+) -> None:
+    stack.declare(on_lab_node(stack, web()))
+    stack.up()
+    shell, run = stack.shell(), f"systemctl show --value -p InvocationID {UNIT}"
+    started = shell.run(run)
+    broken = 'mkdir "$DESTINATION"; echo "looking"; echo "problem: no site today: come again"; exit 3'
+    stack.declare(on_lab_node(stack, with_another_site(broken)))
+    failed = stack.up(check=False)
+    assert "host n1: bringing another site failed (exit 3): no site today: come again\n" in failed.stdout
+    assert "(the previous version was left as it was)" in failed.stdout
+    assert shell.run(run) == started
+    whole = 'mkdir -p "$DESTINATION"; echo hello again >"$DESTINATION/index.html"'
+    stack.declare(on_lab_node(stack, with_another_site(whole)))
+    stack.up()
+    assert shell.run("curl -s http://127.0.0.1:8000/index.html") == "hello again\n"
+    assert shell.run("ls /opt/agentfleet-test").split() == ["site-2"]
+    stack.declare({name: item for name, item in on_lab_node(stack, web()).items() if name != "web"})
+    stack.up()
+    assert shell.run("ls -A /opt") == ""
 
 
 def test_what_a_first_start_missed_is_missed_again_until_it_is_mended(stack: Stack) -> None:

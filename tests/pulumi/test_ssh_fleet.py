@@ -122,8 +122,8 @@ def test_an_index_that_cannot_be_reached_is_said_and_leaves_nothing_behind(
 @pytest.mark.parametrize(
     ("disk", "sentence"),
     [
-        ("size=64m", "has 64 MiB free and the engine takes 5.12 GiB: free some, or mount a larger one"),
-        ("size=7g,nr_inodes=2000", "filled up: it takes 5.12 GiB, free some or mount a larger one"),
+        ("size=64m", "has 64 MiB free and the engine takes 5.22 GiB: free some, or mount a larger one"),
+        ("size=7g,nr_inodes=2000", "filled up: it takes 5.22 GiB, free some or mount a larger one"),
     ],
     ids=["before the start", "in the middle"],
 )
