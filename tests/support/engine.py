@@ -20,7 +20,7 @@ def answers_of(python: Path, script: Path, questions: Iterable[Any] = ()) -> lis
         done = subprocess.run(
             [str(python), str(script)],
             input=fed,
-            env={**os.environ, "TMPDIR": scratch},
+            env={**os.environ, "HOME": scratch, "TMPDIR": scratch},
             capture_output=True,
             text=True,
             timeout=LIMIT_S,
