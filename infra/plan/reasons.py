@@ -83,6 +83,9 @@ def fleet_notes(
         if model.weights.hub and len(model.weights.revision or "") != _COMMIT_DIGITS:
             text = "a branch or tag can move: give the commit, so that every node has the same weights"
             yield Note("warning", f"models.{key}.weights.revision", text)
+        if model.weights.token_config and (model.weights.endpoint or "").startswith("http://"):
+            text = "the token goes to it in the clear: use an https address"
+            yield Note("warning", f"models.{key}.weights.endpoint", text)
 
 
 _COMMIT_DIGITS = 40

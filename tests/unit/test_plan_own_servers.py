@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from plan_specs import LAB, RENTED, flag, host, plan, rented, spec
+from plan_specs import LAB, RENTED, flag, host, notes, plan, rented, spec
 
 from infra.catalog.engines import FOR_CPUS, FOR_GPUS, lab_version, lock_path, locked_versions
 from infra.errors import PlanError, SizingError
@@ -87,6 +87,14 @@ def test_a_gated_models_token_is_a_place_in_the_script_that_fetches_and_nowhere_
     assert fetching.secrets == {"hfToken"}
     assert not any("hfToken" in file.text for file in service.files.values())
     assert fetching.key == "Qwen/Qwen3-8B@main"
+
+
+@pytest.mark.parametrize(("endpoint", "warned"), [("http://mirror:8080", True), ("https://mirror", False)])
+def test_a_token_that_would_go_in_the_clear_is_warned_of(endpoint: str, warned: bool) -> None:
+    weights = {"hub": "Qwen/Qwen3-8B", "revision": "0" * 40, "token_config": "hfToken", "endpoint": endpoint}
+    made = rented(host("gpu-a"), models={"agent": {"config": "Qwen/Qwen3-8B", "weights": weights}})
+    text = "models.agent.weights.endpoint: the token goes to it in the clear: use an https address"
+    assert (text in notes(made, "warning")) is warned
 
 
 @pytest.mark.parametrize(
