@@ -109,7 +109,7 @@ def _size(replica: Replica) -> MemoryBudget:
         kv_cache_tokens=tokens,
         max_concurrency=concurrency,
         block_size=min((group.block_tokens for group in pool.groups), default=0),
-        fits=concurrency >= 1,
+        fits=pool.fits(stage.blocks, replica.settings.max_model_len),
         interval=_interval(stages, replica),
         notes=notes,
     )

@@ -87,6 +87,14 @@ class Pool:
         """Blocks that a sequence of this length takes from the pool."""
         return sum(group.blocks(length_tokens, self.in_flight_tokens) for group in self.groups)
 
+    def fits(self, blocks: int, length_tokens: int) -> bool:
+        """Whether the engine starts: one sequence of this length fits beside the block that stays empty.
+
+        That block is counted from 0.29 on (not yet in 0.28.0, in 0.30.0 it is).
+        """
+        empty = 1 if self.version >= (0, 29, 0) else 0
+        return bool(self.groups) and blocks >= self.blocks_per_sequence(length_tokens) + empty
+
     def logged(self, blocks: int, max_model_len: int) -> tuple[int, float]:
         """ "GPU KV cache size" in tokens and "Maximum concurrency", as this version logs them at start.
 

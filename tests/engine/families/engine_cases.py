@@ -38,6 +38,14 @@ SETTINGS = {
     "2 stages of 2 ranks": replace(_PLAIN, pipeline_parallel_size=2, tensor_parallel_size=2),
 }
 
+# 4096 tokens of a grouped-query model whose tokens take 1,536 bytes, and with them the block that stays empty.
+EXACTLY_ONE_SEQUENCE = "exactly one sequence"
+AND_THE_EMPTY_BLOCK = "one sequence and the empty block"
+_EDGES = {
+    EXACTLY_ONE_SEQUENCE: replace(_PLAIN, kv_cache_memory_bytes=4096 * 1536),
+    AND_THE_EMPTY_BLOCK: replace(_PLAIN, kv_cache_memory_bytes=4096 * 1536 + 128 * 1536),
+}
+
 # Full-size models by kind of layers: over several stages, and with a cache of 8 bits.
 _STAGED = (
     "Qwen/Qwen3.5-27B",
@@ -56,12 +64,14 @@ def tiny(name: str, setting: str = PLAIN) -> Case:
     """A tiny model, with random weights where it is started."""
     config = KNOWN.get(name) or UNKNOWN[name]
     model = catalog.model_from_config(config, name=f"tiny {name}")
-    return Case(f"{name}: {setting}", model, {"config.json": config}, SETTINGS[setting])
+    settings = SETTINGS.get(setting) or _EDGES[setting]
+    return Case(f"{name}: {setting}", model, {"config.json": config}, settings)
 
 
 def tiny_cases() -> list[Case]:
-    """Every family that the memory model knows in every setting, and the others in one."""
+    """Every family that the memory model knows in every setting, the others in one, and what just fits or does not."""
     return [
+        *(tiny("grouped-query", setting) for setting in _EDGES),
         *(tiny(name, setting) for setting in SETTINGS for name in KNOWN),
         *(tiny(name) for name in UNKNOWN),
     ]

@@ -5,7 +5,7 @@ Import this before vLLM: the import reads the first line of stdin, null for the 
 
 vLLM's CUDA platform is used as it is; only what it would ask the driver is answered here. The compiled kernels of the
 GPU wheel, which the CPU wheel lacks, are present as modules and operators that nobody may call: a model is only
-built, without weights, never run. What vLLM decides from the presence of kernels it so decides as on a real GPU.
+built, without weights, never run. So vLLM decides by them as on a real GPU.
 """
 
 # ruff: noqa: PLC0415 - what is imported of vLLM depends on what it believes by then
@@ -148,7 +148,7 @@ def _become(gpu: Mapping[str, Any]) -> None:
 
 
 def complete() -> None:
-    """Add what may only be added once vLLM is imported: the image package and the operators of the GPU wheel.
+    """Add what may only be added once vLLM is imported: the image package and, on a GPU, the wheel's operators.
 
     And look at models' classes in this process: vLLM starts another one for it, which takes seconds for each family.
     """
@@ -156,6 +156,11 @@ def complete() -> None:
 
     registry._run_in_subprocess = lambda inspect: inspect()
     sys.meta_path.insert(0, _Absent(_OF_IMAGES))
+    if _GPU:
+        _add_operators()
+
+
+def _add_operators() -> None:
     namespace = type(torch.ops._C)
     known = namespace.__getattr__
 

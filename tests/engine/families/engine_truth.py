@@ -51,6 +51,8 @@ def plan(case: Case, device: Device) -> Capacity:
         budget = size_replica(case.model, device, case.settings)
     except SizingError as error:
         return Capacity(refusal=str(error))
+    if not budget.fits:
+        return Capacity(refusal=f"not one sequence of {case.settings.max_model_len} tokens fits")
     return Capacity(budget.kv_cache_tokens, budget.max_concurrency)
 
 

@@ -8,19 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from engine_cases import CPU, HOPPER, SETTINGS, tiny, tiny_cases
+from engine_cases import AND_THE_EMPTY_BLOCK, CPU, EXACTLY_ONE_SEQUENCE, HOPPER, SETTINGS, tiny, tiny_cases
 from engine_truth import Answers, Capacity, built_by_vllm, plan, started_by_vllm
 from tiny_families import KNOWN, UNKNOWN
 
 from infra.catalog.devices import device_named
 
-# What vLLM refuses and the memory model answers, or finds that nothing fits: family, setting, vLLM's words.
+# What vLLM refuses and the memory model answers: family, setting, vLLM's words.
 _REFUSED = {
     ("deepseek-v2", "float32", "No valid attention backend found for cuda"),
     ("deepseek-v3", "float32", "No valid attention backend found for cuda"),
-    ("gemma-4, shared layers", "2 stages", "Specified KV sharing target layer"),
-    ("gemma-4, shared layers", "3 stages, 9,999 tokens", "Specified KV sharing target layer"),
-    ("gemma-4, shared layers", "2 stages of 2 ranks", "Specified KV sharing target layer"),
 }
 # Families that vLLM 0.32 does not start, and its words.
 _NOT_STARTED = {"bamba": "does not dispatch through the Transformers attention interface"}
@@ -76,6 +73,15 @@ def test_a_family_that_the_memory_model_does_not_know_is_refused_by_its_architec
     assert _NOT_STARTED.get(family, "") in said.refusal
     assert bool(said.refusal) == (family in _NOT_STARTED), said.refusal
     assert ours.refusal.startswith("architectures: ")
+
+
+@pytest.mark.parametrize("device", [CPU, HOPPER])
+def test_one_sequence_needs_a_block_more_than_its_tokens(vllm_says: VllmSays, device: str) -> None:
+    short, enough = (tiny("grouped-query", edge) for edge in (EXACTLY_ONE_SEQUENCE, AND_THE_EMPTY_BLOCK))
+    said = vllm_says.on(device)
+    assert "KV cache is needed" in said[short.name].refusal
+    assert plan(short, device_named(device)).refusal
+    assert said[enough.name] == plan(enough, device_named(device)) != Capacity()
 
 
 def test_the_way_without_weights_says_what_a_started_engine_says(vllm_says: VllmSays) -> None:
