@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from infra.flags import EngineRequest, engine_flags
 from infra.plan.choices import Choice
 from infra.plan.engine import MODELS_FOLDER, version_tuple
+from infra.plan.flags import EngineRequest, engine_flags
 from infra.plan.fleet_plan import NodePlan, ReplicaPlan, Setting, WeightsPlan
 from infra.plan.limits import GATE_SINCE
 from infra.plan.placement import Seat

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from plan_specs import LAB
 
-from infra import cli
+from infra.cli import main as cli
 
 Run = Callable[..., tuple[int, str, str]]
 

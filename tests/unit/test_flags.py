@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from infra.catalog.devices import device_named
-from infra.flags import EngineRequest, engine_flags
 from infra.memory import EngineSettings
 from infra.plan.engine import min_driver
+from infra.plan.flags import EngineRequest, engine_flags
 from infra.plan.limits import refusal, refuse_version
 
 REASONS = dict.fromkeys(

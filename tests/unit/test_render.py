@@ -11,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plan_specs import LAB, RENTED, host, plan, rented
 
+from infra.cli.tree import write_tree
 from infra.errors import RenderError
-from infra.render import command_line, render, systemd_word
-from infra.tree import write_tree
+from infra.render import render
+from infra.render.engines import command_line
+from infra.render.words import systemd_word
 from provisioning.state import OnChange, ServiceState
 
 HUB = {

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from infra.size_command import run_size
+from infra.cli.size import run_size
 
 QWEN = ["--model", "Qwen/Qwen2.5-7B-Instruct", "--max-model-len", "8192"]
 KEYS = {
@@ -95,9 +95,7 @@ def test_help_is_no_error(capsys):
 
 def test_it_starts_without_heavy_imports():
     """What costs most of a start is absent: no pydantic, typer, rich, YAML, Jinja or Pulumi on this path."""
-    script = (
-        "import sys, infra.size_command as c; c.run_size(sys.argv[1:]); print(*sys.modules, file=sys.stderr)"
-    )
+    script = "import sys, infra.cli.size as c; c.run_size(sys.argv[1:]); print(*sys.modules, file=sys.stderr)"
     words = [sys.executable, "-c", script, *QWEN, "--gpu", "H100"]
     loaded = subprocess.run(words, capture_output=True, text=True, check=True).stderr.split()
     heavy = {"pydantic", "typer", "click", "rich", "yaml", "ruamel", "jinja2", "pulumi", "grpc", "paramiko"}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.size_command import run_size
+from infra.cli.size import run_size
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "sizing.md").read_text(encoding="utf-8")

@@ -7,7 +7,7 @@ import functools
 from infra.catalog.engines import FOR_GPUS, INSTALLED_BYTES, lock_digest
 from infra.plan.fleet_plan import EnginePlan, ReplicaPlan
 from infra.plan.text import size_text
-from infra.templates import template_text
+from infra.render.templates import template_text
 from provisioning.state import Artifact
 
 _SPARE_BYTES = 512 << 20

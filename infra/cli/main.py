@@ -41,10 +41,10 @@ def run(arguments: Sequence[str]) -> int:
 def _run(arguments: Sequence[str]) -> int:
     if arguments[:1] == ["size"]:
         # Scripts size replicas by the hundred: the standard library's parser starts in half of Typer's time.
-        from infra.size_command import run_size
+        from infra.cli.size import run_size
 
         return run_size(arguments[1:])
-    from infra.commands import app
+    from infra.cli.commands import app
 
     return app(args=arguments or ["--help"], prog_name="fleet", standalone_mode=False) or 0
 

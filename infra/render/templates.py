@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
 from infra.errors import RenderError
 
-_FOLDER = Path(__file__).parents[1] / "templates"
+_FOLDER = Path(__file__).parents[2] / "templates"
 
 
 def template_text(template: str, **values: Any) -> str:

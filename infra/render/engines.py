@@ -1,21 +1,17 @@
-"""From a plan to what should stand on each node: files byte for byte, units, probes and the gate.
-
-The templates hold layout alone: what they print was decided by the plan, and quoting is done here.
-"""
+"""Engines: what stands on a node for each replica."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
 
-from infra.artifacts import replica_artifacts
 from infra.plan.fleet_plan import FleetPlan, NodePlan, ReplicaPlan, Setting
-from infra.plan.process import unit_name
-from infra.templates import template_text
-from provisioning.state import Gate, OnChange, Probe, Ready, RenderedFile, ServiceState, Unit
+from infra.render.artifacts import replica_artifacts
+from infra.render.firewall import firewall_unit, table_name
+from infra.render.templates import template_text
+from infra.render.words import UNITS, systemd_word
+from provisioning.state import Gate, Probe, Ready, RenderedFile, ServiceState, Unit
 
-_UNITS = "/etc/systemd/system"
 _GPU_PACKAGES = (
     "ca-certificates",
     "curl",
@@ -44,42 +40,8 @@ _AS_NOBODY = (
 _AUTHORIZATION = {"Authorization": "Bearer ${secret:apiKey}"}
 
 
-def render(plan: FleetPlan) -> dict[str, dict[str, ServiceState]]:
-    """Services by node and name, the firewall first: it stands before anything listens. An unused node has none."""
-    return {node.name: dict(_services(plan, node)) for node in plan.nodes}
-
-
-def _services(plan: FleetPlan, node: NodePlan) -> Iterator[tuple[str, ServiceState]]:
-    replicas = plan.replicas_on(node.name)
-    if replicas:
-        yield "firewall", _firewall(plan, replicas)
-    for replica in replicas:
-        yield replica.name, _replica(plan, node, replica)
-
-
-def _firewall(plan: FleetPlan, replicas: Sequence[ReplicaPlan]) -> ServiceState:
-    folder, unit = f"/etc/agentfleet/{plan.name}/firewall", f"{unit_name(plan.name, 'firewall')}.service"
-    rules, table = f"{folder}/rules.nft", _table(plan)
-    ports = sorted(replica.port for replica in replicas)
-    text = template_text(
-        "firewall/rules.nft.j2", fleet=plan.name, table=table, ports=ports, clients=plan.clients
-    )
-    return ServiceState(
-        name="firewall",
-        packages=("nftables",),
-        files={
-            rules: RenderedFile(text, on_change=OnChange.RELOAD),
-            f"{_UNITS}/{unit}": RenderedFile(
-                template_text("firewall/firewall.service.j2", fleet=plan.name, table=table, rules=rules)
-            ),
-        },
-        directories=(folder,),
-        checks=(("/usr/sbin/nft", "-c", "-f", rules), ("systemd-analyze", "verify", f"{_UNITS}/{unit}")),
-        units={unit: Unit(proof=("/usr/sbin/nft", "list", "table", "inet", table))},
-    )
-
-
-def _replica(plan: FleetPlan, node: NodePlan, replica: ReplicaPlan) -> ServiceState:
+def replica_service(plan: FleetPlan, node: NodePlan, replica: ReplicaPlan) -> ServiceState:
+    """The engine, its weights, its unit, when it is ready and what its gate asks."""
     folder, unit = f"/etc/agentfleet/{plan.name}/{replica.name}", f"{replica.unit}.service"
     return ServiceState(
         name=replica.name,
@@ -89,11 +51,11 @@ def _replica(plan: FleetPlan, node: NodePlan, replica: ReplicaPlan) -> ServiceSt
                 template_text("vllm/replica.env.j2", replica=replica, lines=_env_lines(replica))
             ),
             f"{folder}/secret.env": RenderedFile(template_text("vllm/secret.env.j2"), mode="0600"),
-            f"{_UNITS}/{unit}": RenderedFile(_unit_text(plan, replica, folder)),
+            f"{UNITS}/{unit}": RenderedFile(_unit_text(plan, replica, folder)),
         },
         directories=(folder,),
         artifacts=replica_artifacts(replica),
-        checks=(*_given_folders(replica), ("systemd-analyze", "verify", f"{_UNITS}/{unit}")),
+        checks=(*_given_folders(replica), ("systemd-analyze", "verify", f"{UNITS}/{unit}")),
         units={unit: Unit()},
         ready=Ready(unit, _probes(replica), replica.ready_timeout_s),
         gate=_gate(replica),
@@ -112,8 +74,8 @@ def _unit_text(plan: FleetPlan, replica: ReplicaPlan, folder: str) -> str:
         fleet=plan.name,
         replica=replica,
         folder=folder,
-        firewall_unit=f"{unit_name(plan.name, 'firewall')}.service",
-        firewall_table=_table(plan),
+        firewall_unit=firewall_unit(plan),
+        firewall_table=table_name(plan),
         weights_folder=systemd_word(replica.weights.folder),
         flags=[" ".join(systemd_word(word) for word in command_words(flag)) for flag in replica.flags],
         # A crash loop must trip the limit although every try takes as long as a start may.
@@ -133,14 +95,6 @@ def command_line(replica: ReplicaPlan) -> tuple[str, ...]:
     return (f"{replica.engine.folder}/bin/vllm", "serve", replica.weights.folder, *words)
 
 
-def systemd_word(word: str) -> str:
-    """One argument of ExecStart: systemd's own specifiers and variables are doubled, the rest is quoted at need."""
-    word = word.replace("%", "%%").replace("$", "$$")
-    if word and re.fullmatch(r"[^\s\"'\\;]+", word):
-        return word
-    return '"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
 def _env_lines(replica: ReplicaPlan) -> list[str]:
     return [f"{setting.name}={_env_value(setting.value)}" for setting in replica.environment]
 
@@ -149,10 +103,6 @@ def _env_value(value: str) -> str:
     if re.fullmatch(r"[\w./:,@+-]*", value):
         return value
     return '"' + re.sub(r'(["\\$`])', r"\\\1", value) + '"'
-
-
-def _table(plan: FleetPlan) -> str:
-    return f"agentfleet_{plan.name.replace('-', '_')}"
 
 
 def _given_folders(replica: ReplicaPlan) -> tuple[tuple[str, ...], ...]:

@@ -55,7 +55,7 @@ def plan(
         return
     from rich.console import Console
 
-    from infra.tables import plan_tables
+    from infra.cli.tables import plan_tables
 
     console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
     console.print(plan_tables(decided))
@@ -114,9 +114,9 @@ def render(
     ],
 ) -> None:
     """Write what would stand on each node, byte for byte, as OUT/<node>/<absolute path>."""
+    from infra.cli.tree import write_tree
     from infra.plan.text import count_text
     from infra.render import render as render_services
-    from infra.tree import write_tree
 
     services = render_services(_plan(spec))
     files = {
@@ -157,7 +157,7 @@ def schema() -> None:
 @app.command()
 def size() -> None:
     """Size one replica without a spec; `fleet size --help` names its options, which are vLLM's own."""
-    raise NotImplementedError("infra/cli.py hands `fleet size` to infra/size_command.py")
+    raise NotImplementedError("infra/cli/main.py hands `fleet size` to infra/cli/size.py")
 
 
 def _plan(path: Path) -> FleetPlan:

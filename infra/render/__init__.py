@@ -1,0 +1,26 @@
+"""From a plan to what should stand on each node: files byte for byte, units, probes and the gate.
+
+The templates hold layout alone: what they print was decided by the plan, and quoting is done here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from infra.plan.fleet_plan import FleetPlan, NodePlan
+from infra.render.engines import replica_service
+from infra.render.firewall import firewall_service
+from provisioning.state import ServiceState
+
+
+def render(plan: FleetPlan) -> dict[str, dict[str, ServiceState]]:
+    """Services by node and name, the firewall first: it stands before anything listens. An unused node has none."""
+    return {node.name: dict(_services(plan, node)) for node in plan.nodes}
+
+
+def _services(plan: FleetPlan, node: NodePlan) -> Iterator[tuple[str, ServiceState]]:
+    replicas = plan.replicas_on(node.name)
+    if replicas:
+        yield "firewall", firewall_service(plan, replicas)
+    for replica in replicas:
+        yield replica.name, replica_service(plan, node, replica)
