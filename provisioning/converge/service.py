@@ -86,9 +86,9 @@ def _prepare(machine: Machine, wanted: Version, before: Actual) -> Changes:
     expected = wanted.state
     own, others = load_records(machine.shell, machine.stack)
     everybody = (own, *others)
-    for path in expected.files:
-        if owner := owner_of(path, everybody, machine.stack, expected.name):
-            raise HostError(machine.host, f"{path} belongs to {owner}: two services cannot have one file")
+    owners = {path: owner_of(path, everybody, machine.stack, expected.name) for path in sorted(expected.files)}
+    if taken := [f"{path} belongs to {owner}" for path, owner in owners.items() if owner]:
+        raise HostError(machine.host, f"{', '.join(taken)}: two services cannot have one file")
     known = own.service(expected.name)
     changes = find_changes(expected, before, known, wanted.secrets)
     updated = inherit(own, others, expected.packages)

@@ -11,7 +11,7 @@ from provisioning import lab
 from provisioning.state import OnChange, RenderedFile, ServiceState
 from support.lab_stacks import StartedNode
 from support.pulumi_stacks import Stack
-from support.small_service import UNIT, UNIT_PATH, on_own_host, web
+from support.small_service import KEY_PATH, UNIT, UNIT_PATH, on_own_host, web
 from support.snapshots import differences, snapshot_of
 
 
@@ -82,7 +82,8 @@ def test_a_file_of_another_stack_is_refused(own_host: StartedNode, stack: Stack,
     other_stack.declare(on_own_host(other_stack, web(port=8001), own_host))
     stack.up()
     refused = other_stack.up(check=False)
-    assert f"host server: {UNIT_PATH} belongs to {stack.name}/web" in refused.stdout
+    owner = f"belongs to {stack.name}/web"
+    assert f"host server: {KEY_PATH} {owner}, {UNIT_PATH} {owner}: two services" in refused.stdout
     assert own_host.sh(f"systemctl is-active {UNIT}").strip() == "active"
 
 

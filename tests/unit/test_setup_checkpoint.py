@@ -47,3 +47,12 @@ def test_without_a_whole_state_the_way_out_is_said(tmp_path: Path, before: str |
     state_file(tmp_path, "", before)
     with pytest.raises(StackError, match="make up STACK=s"):
         mend_checkpoint(f"file://{tmp_path}", "s", lambda _: None)
+
+
+def test_torn_attributes_are_dropped_and_whole_ones_kept(tmp_path: Path) -> None:
+    file = state_file(tmp_path, BEFORE)
+    torn, whole = file.with_name("s.json.attrs"), file.with_name("s.json.bak.attrs")
+    torn.touch()
+    whole.write_text("{}")
+    assert not mend_checkpoint(f"file://{tmp_path}", "s", lambda _: None)
+    assert (torn.exists(), whole.exists()) == (False, True)

@@ -2,6 +2,7 @@
 
 The file backend writes the state in place. A kill in that moment leaves an empty or torn file, which no Pulumi command
 reads any more; the state before it stands beside it. What was made in between is found again on the machines.
+Beside each file its attributes stand in one of their own (.attrs), which is torn in the same way and needed by nobody.
 """
 
 from __future__ import annotations
@@ -30,7 +31,12 @@ def mend_checkpoint(url: str, stack: str, say: Callable[[str], None]) -> bool:
     """
     folder = backend_folder(url)
     state = folder / "stacks" / PROJECT / f"{stack}.json" if folder else None
-    if state is None or not state.exists() or _is_whole(state):
+    if state is None:
+        return False
+    for attributes in state.parent.glob(f"{stack}.json*.attrs"):
+        if not _is_whole(attributes):
+            attributes.unlink()
+    if not state.exists() or _is_whole(state):
         return False
     before = state.with_name(f"{state.name}.bak")
     if not _is_whole(before):
