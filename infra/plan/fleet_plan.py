@@ -5,9 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from infra.memory import MemoryBudget
+
+if TYPE_CHECKING:
+    from infra.plan.gateway import GatewayPlan
 
 
 @dataclass(frozen=True)
@@ -186,6 +189,7 @@ class FleetPlan:
     endpoint: str
     cost_per_hour: float | None
     notes: tuple[Note, ...]
+    gateway: GatewayPlan | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The plan as plain JSON values."""
@@ -194,3 +198,7 @@ class FleetPlan:
     def replicas_on(self, node: str) -> tuple[ReplicaPlan, ...]:
         """Replicas placed on this node, in the order of the plan."""
         return tuple(replica for replica in self.replicas if replica.node == node)
+
+    def services_beside(self, node: str) -> tuple[str, ...]:
+        """What else this node carries: the gateway."""
+        return ("gateway",) if self.gateway and self.gateway.node == node else ()

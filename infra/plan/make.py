@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 
 from infra.catalog.models import Model
 from infra.plan.choices import Choice, settle
-from infra.plan.demand import plan_demand, stage_of
+from infra.plan.demand import plan_demand, sessions_of, stage_of
 from infra.plan.fleet_plan import FleetPlan, NodePlan, Note, PoolPlan, ReplicaPlan
+from infra.plan.gateway import plan_gateway
 from infra.plan.limits import refuse_version
 from infra.plan.nodes import lab_network, plan_nodes
 from infra.plan.placement import Ledger
@@ -18,7 +19,7 @@ from infra.plan.wishes import wish
 from infra.plan.workload_notes import context_notes, seat_notes, spread_notes
 from infra.spec import FleetSpec
 
-_FRONT_ROLES = ("orchestrator", "agent", "stage", "worker")
+_FRONT_ROLES = ("orchestrator", "agent", "stage", "worker", "long")
 """Which pool a client meets first: the fleet's endpoint is its first replica."""
 
 
@@ -34,18 +35,21 @@ def make_plan(spec: FleetSpec, models: Mapping[str, Model]) -> FleetPlan:
     replicas = [replica for choice in choices for replica in plan_replicas(spec, choice, by_name)]
     pools = [_pool_plan(spec, choice, replicas) for choice in choices]
     front = min(pools, key=lambda pool: _FRONT_ROLES.index(pool.role))
+    gateway = plan_gateway(spec, nodes, pools, replicas, front.name)
     notes = [note for choice in choices for note in _notes_of(spec, choice, replicas)]
+    beside = {gateway.node} if gateway else set()
     return FleetPlan(
         name=spec.name,
-        stage=stage_of(sum(choice.demand.sessions for choice in choices)),
+        stage=stage_of(sessions_of(spec.workload)),
         demand=tuple(choice.demand for choice in choices),
         pools=tuple(pools),
         nodes=nodes,
         replicas=tuple(replicas),
         clients=_clients(spec),
-        endpoint=front.endpoints[0],
-        cost_per_hour=_cost_per_hour(nodes, replicas),
-        notes=(*context_notes(spec), *notes, *fleet_notes(spec, nodes, replicas)),
+        endpoint=f"{gateway.base_url}/v1" if gateway else front.endpoints[0],
+        cost_per_hour=_cost_per_hour(nodes, replicas, beside),
+        notes=(*context_notes(spec), *notes, *fleet_notes(spec, nodes, replicas, beside)),
+        gateway=gateway,
     )
 
 
@@ -99,9 +103,11 @@ def _clients(spec: FleetSpec) -> tuple[str, ...]:
     return tuple(str(network) for network in ipaddress.collapse_addresses(spec.access.clients))
 
 
-def _cost_per_hour(nodes: Sequence[NodePlan], replicas: Sequence[ReplicaPlan]) -> float | None:
-    """Whole machines that carry a replica, in dollars; None while one of them has no price."""
-    used = {replica.node for replica in replicas}
+def _cost_per_hour(
+    nodes: Sequence[NodePlan], replicas: Sequence[ReplicaPlan], beside: Set[str]
+) -> float | None:
+    """Whole machines that carry a replica or a service `beside` them, in dollars; None while one has no price."""
+    used = {replica.node for replica in replicas} | beside
     prices = [node.price_per_hour for node in nodes if node.name in used]
     known = [price for price in prices if price is not None]
     return round(sum(known), 2) if len(known) == len(prices) else None

@@ -84,7 +84,7 @@ def _ssh_node(host: HostSpec, version: str) -> NodePlan:
         device=device.name,
         device_count=host.devices,
         min_driver=0 if on_cpu else min_driver(version),
-        kv_cache_memory_bytes=host.kv_cache_memory_bytes,
+        kv_cache_memory_bytes=(host.kv_cache_memory_bytes or 0) if on_cpu else None,
         engine=installed_engine(version, on_cpu=on_cpu),
         price_per_hour=price,
         price_source=source,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 
 from infra.plan.choices import Choice
 from infra.plan.fleet_plan import NodePlan, Note, ReplicaPlan, Setting
@@ -21,7 +21,7 @@ def flag_reasons(choice: Choice, pool: Pool, seat: Seat, node: NodePlan) -> dict
         if seat.port == pool.port
         else f"the next free one from the pool's {pool.port} up",
         "kv_cache_memory": f"{_cache_place(node)}, exact to the byte",
-        "max_model_len": f"workload.context_tokens: {shape.slots} such sessions fit",
+        "max_model_len": f"{choice.context_key}: {shape.slots} such sessions fit",
         "max_num_seqs": _sequences_reason(choice, pool),
         "tensor_parallel_size": f"GPUs per replica: {_split_reason(choice, pool)}",
     }
@@ -37,7 +37,7 @@ def pool_decisions(choice: Choice, pool: Pool) -> tuple[Setting, ...]:
     )
     return (
         Setting("sessions", str(demand.sessions), demand.formula),
-        Setting("context_tokens", str(demand.context_tokens), "workload.context_tokens"),
+        Setting("context_tokens", str(demand.context_tokens), choice.context_key),
         Setting("tensor_parallel_size", str(shape.tensor_parallel_size), _split_reason(choice, pool)),
         Setting("slots per replica", str(shape.slots), _slots_reason(choice)),
         Setting("replicas", str(shape.replicas), replicas),
@@ -61,13 +61,13 @@ def pool_notes(choice: Choice, pool: Pool) -> Iterator[Note]:
 
 
 def fleet_notes(
-    spec: FleetSpec, nodes: Sequence[NodePlan], replicas: Sequence[ReplicaPlan]
+    spec: FleetSpec, nodes: Sequence[NodePlan], replicas: Sequence[ReplicaPlan], beside: Set[str]
 ) -> Iterator[Note]:
-    """What the operator should know about the fleet as a whole."""
-    used = {replica.node for replica in replicas}
+    """What the operator should know about the fleet as a whole. `beside` are nodes with a service that is no engine."""
+    used = {replica.node for replica in replicas} | beside
     for node in nodes:
         if node.name not in used:
-            yield Note("warning", f"nodes.{node.name}", "carries no replica, and is paid for all the same")
+            yield Note("warning", f"nodes.{node.name}", "carries nothing, and is paid for all the same")
         elif node.price_per_hour is None:
             text = f"no price is known for {node.device}: give price_per_hour, or the fleet's cost stays open"
             yield Note("info", f"nodes.{node.name}", text)

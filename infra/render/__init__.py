@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from infra.plan.fleet_plan import FleetPlan, NodePlan
+from infra.plan.guards import guards_on
 from infra.render.engines import replica_service
+from infra.render.firewall import SERVICE as FIREWALL
 from infra.render.firewall import firewall_service
 from provisioning.state import ServiceState
 
@@ -19,8 +21,7 @@ def render(plan: FleetPlan) -> dict[str, dict[str, ServiceState]]:
 
 
 def _services(plan: FleetPlan, node: NodePlan) -> Iterator[tuple[str, ServiceState]]:
-    replicas = plan.replicas_on(node.name)
-    if replicas:
-        yield "firewall", firewall_service(plan, replicas)
-    for replica in replicas:
+    if guards := guards_on(plan, node):
+        yield FIREWALL, firewall_service(plan, guards)
+    for replica in plan.replicas_on(node.name):
         yield replica.name, replica_service(plan, node, replica)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from infra.plan.fleet_plan import FleetPlan, ReplicaPlan
+from infra.plan.fleet_plan import FleetPlan
+from infra.plan.guards import Guard
 from infra.plan.process import unit_name
 from infra.render.templates import template_text
 from infra.render.words import UNITS
 from provisioning.state import OnChange, RenderedFile, ServiceState, Unit
 
+SERVICE = "firewall"
+
 
 def firewall_unit(plan: FleetPlan) -> str:
     """The unit that loads the table."""
-    return f"{unit_name(plan.name, 'firewall')}.service"
+    return f"{unit_name(plan.name, SERVICE)}.service"
 
 
 def table_name(plan: FleetPlan) -> str:
@@ -21,16 +24,13 @@ def table_name(plan: FleetPlan) -> str:
     return f"agentfleet_{plan.name.replace('-', '_')}"
 
 
-def firewall_service(plan: FleetPlan, replicas: Sequence[ReplicaPlan]) -> ServiceState:
+def firewall_service(plan: FleetPlan, guards: Sequence[Guard]) -> ServiceState:
     """The service that stands before anything listens."""
-    folder, unit = f"/etc/agentfleet/{plan.name}/firewall", firewall_unit(plan)
+    folder, unit = f"/etc/agentfleet/{plan.name}/{SERVICE}", firewall_unit(plan)
     rules, table = f"{folder}/rules.nft", table_name(plan)
-    ports = sorted(replica.port for replica in replicas)
-    text = template_text(
-        "firewall/rules.nft.j2", fleet=plan.name, table=table, ports=ports, clients=plan.clients
-    )
+    text = template_text("firewall/rules.nft.j2", fleet=plan.name, table=table, guards=guards)
     return ServiceState(
-        name="firewall",
+        name=SERVICE,
         packages=("nftables",),
         files={
             rules: RenderedFile(text, on_change=OnChange.RELOAD),

@@ -9,7 +9,9 @@ from typing import Any
 import pulumi
 
 from infra.plan.fleet_plan import FleetPlan, NodePlan
+from infra.plan.gateway import SERVICE as GATEWAY
 from infra.plan.needs import machine_needs
+from infra.render.firewall import SERVICE as FIREWALL
 from infra.resources.types import Host, LabNode, Service
 from provisioning.properties import service_to_properties
 from provisioning.state import ServiceState
@@ -42,14 +44,12 @@ class Fleet(pulumi.ComponentResource):
         self._stack = stack
         self._secrets = secrets
         self._passwords = passwords
-        reports: dict[str, pulumi.Output[dict[str, Any] | None]] = {}
-        for node in plan.nodes:
-            host = self._host(plan, node)
-            for service, resource in self._services(host, node, services[node.name]).items():
-                if services[node.name][service].gate:
-                    reports[service] = resource.gate_report
+        hosts = {node.name: self._host(plan, node) for node in plan.nodes}
+        self._gateway = self._reached(hosts, plan, plan.gateway.node) if plan.gateway else None
+        made = self._services(plan, hosts, services)
+        reports = {place: made[place].gate_report for place, state in _all(services) if state.gate}
         self.endpoint = pulumi.Output.from_input(plan.endpoint)
-        self.gate = pulumi.Output.all(**reports)
+        self.gate = pulumi.Output.all(**{name: report for (_, name), report in reports.items()})
         self.cost_per_hour = pulumi.Output.from_input(plan.cost_per_hour)
         self.register_outputs(
             {"endpoint": self.endpoint, "gate": self.gate, "cost_per_hour": self.cost_per_hour}
@@ -88,30 +88,52 @@ class Fleet(pulumi.ComponentResource):
         return Host(node.name, properties, pulumi.ResourceOptions(parent=self))
 
     def _services(
-        self, host: Host, node: NodePlan, services: Mapping[str, ServiceState]
-    ) -> dict[str, Service]:
-        """Services in the order of the rendering: what guards a node stands before what listens on it."""
-        made: dict[str, Service] = {}
-        guards: list[Service] = []
-        for name, state in services.items():
+        self, plan: FleetPlan, hosts: Mapping[str, Host], services: Mapping[str, Mapping[str, ServiceState]]
+    ) -> dict[tuple[str, str], Service]:
+        """By node and service. What guards a node stands before what listens on it; the gateway comes last, so that
+        a new replica is in its ring only when it is ready, and a leaving one is out of it before it is removed.
+        """
+        made: dict[tuple[str, str], Service] = {}
+        for place, state in sorted(_all(services), key=lambda item: _RANK.get(item[0][1], 1)):
+            node, name = place
+            before = [made[other] for other in made if _comes_before(other, place)]
+            options = pulumi.ResourceOptions(parent=self, depends_on=[hosts[node], *before])
             properties = {
                 "stack": self._stack,
-                "connection": host.connection,
+                **self._reached(hosts, plan, node),
                 **service_to_properties(state),
                 "secrets": pulumi.Output.secret(
                     {secret: self._secrets[secret] for secret in sorted(state.secrets)}
                 ),
-                **self._password(node),
+                **({"gateway": self._gateway} if self._gateway and state.rotation else {}),
             }
-            options = pulumi.ResourceOptions(parent=self, depends_on=[host, *guards])
-            made[name] = Service(f"{node.name}/{name}", properties, options)
-            if state.ready is None:
-                guards.append(made[name])
+            made[place] = Service(f"{node}/{name}", properties, options)
         return made
+
+    def _reached(self, hosts: Mapping[str, Host], plan: FleetPlan, name: str) -> dict[str, Any]:
+        """How a service's machine is reached."""
+        node = next(node for node in plan.nodes if node.name == name)
+        return {"connection": hosts[name].connection, **self._password(node)}
 
     def _password(self, node: NodePlan) -> dict[str, pulumi.Input[str]]:
         """A change of a password is no change of the machine, but it is needed to reach it."""
         return {"password": self._passwords[node.password_config]} if node.password_config else {}
+
+
+_RANK = {FIREWALL: 0, GATEWAY: 2}
+"""When a service's turn comes; all others in between."""
+
+
+def _all(
+    services: Mapping[str, Mapping[str, ServiceState]],
+) -> list[tuple[tuple[str, str], ServiceState]]:
+    return [((node, name), state) for node, states in services.items() for name, state in states.items()]
+
+
+def _comes_before(one: tuple[str, str], other: tuple[str, str]) -> bool:
+    """Whether a service waits for another: for its node's firewall, and the gateway for everything."""
+    (node, name), (other_node, other_name) = one, other
+    return other_name == GATEWAY or (name == FIREWALL and node == other_node and other_name != FIREWALL)
 
 
 def _expanded(identity_file: str) -> str:

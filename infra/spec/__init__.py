@@ -7,10 +7,12 @@ schema()            the JSON Schema that editors complete from
 
 from __future__ import annotations
 
+from infra.spec.access import Access
 from infra.spec.engine import Engine, GateSpec
 from infra.spec.files import load
 from infra.spec.flags import COUNTED_FLAGS, OWNED_FLAGS
 from infra.spec.fleet import FleetSpec
+from infra.spec.gateway import Gateway, Tls
 from infra.spec.kinds import (
     ContextStrategy,
     Dtype,
@@ -22,12 +24,14 @@ from infra.spec.kinds import (
     QueueKind,
     Role,
     StateKind,
+    TlsKind,
     Topology,
 )
 from infra.spec.nodes import HostSpec, Lab, Nodes
 from infra.spec.parse import parse
+from infra.spec.queue import Queue
 from infra.spec.schema import schema, schema_text
-from infra.spec.services import Access, Gateway, Queue, StateStore
+from infra.spec.state import StateStore
 from infra.spec.workload import ModelSpec, Pool, ToolCalls, Weights, Workload
 
 __all__ = [
@@ -55,6 +59,8 @@ __all__ = [
     "Role",
     "StateKind",
     "StateStore",
+    "Tls",
+    "TlsKind",
     "ToolCalls",
     "Topology",
     "Weights",

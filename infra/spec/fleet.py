@@ -6,10 +6,13 @@ from collections.abc import Mapping
 
 from pydantic import Field
 
+from infra.spec.access import Access
 from infra.spec.engine import Engine, GateSpec
+from infra.spec.gateway import Gateway
 from infra.spec.nodes import Nodes
 from infra.spec.part import Part
-from infra.spec.services import Access, Gateway, Queue, StateStore
+from infra.spec.queue import Queue
+from infra.spec.state import StateStore
 from infra.spec.text import FleetName, ModelKey
 from infra.spec.workload import ModelSpec, Pool, Workload
 

@@ -14,12 +14,13 @@ class Topology(StrEnum):
 
 
 class Role(StrEnum):
-    """What the sessions of a pool do in the topology."""
+    """What the sessions of a pool do in the topology; LONG takes those of any role that outgrow its pool."""
 
     AGENT = "agent"
     ORCHESTRATOR = "orchestrator"
     WORKER = "worker"
     STAGE = "stage"
+    LONG = "long"
 
 
 class ContextStrategy(StrEnum):
@@ -76,6 +77,14 @@ class GatewayKind(StrEnum):
     NONE = "none"
     NGINX = "nginx"
     LITELLM = "litellm"
+
+
+class TlsKind(StrEnum):
+    """Where the gateway's certificate comes from."""
+
+    NONE = "none"
+    GENERATED = "generated"
+    FILES = "files"
 
 
 class StateKind(StrEnum):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, Strict, WithJsonSchema
 
@@ -37,10 +38,26 @@ def _size_bytes(value: Any) -> int:
     return int(size_bytes)
 
 
-def _kv_cache_range(size_bytes: int) -> int:
-    if not 2**20 <= size_bytes <= 2**40:
-        raise ValueError(f"must be between 1MiB and 1TiB, not {format_size(size_bytes)}")
-    return size_bytes
+def _between(least_bytes: int, most_bytes: int) -> Callable[[int], int]:
+    def check(size_bytes: int) -> int:
+        if not least_bytes <= size_bytes <= most_bytes:
+            least, most = format_size(least_bytes), format_size(most_bytes)
+            raise ValueError(f"must be between {least} and {most}, not {format_size(size_bytes)}")
+        return size_bytes
+
+    return check
+
+
+def _size_type(least_bytes: int, most_bytes: int, example: str) -> Any:
+    """A size that a spec writes with its unit and a plan holds in bytes."""
+    pattern = r"^[0-9]+(\.[0-9]+)? ?(KiB|MiB|GiB|TiB)$"
+    return Annotated[
+        int,
+        BeforeValidator(_size_bytes),
+        AfterValidator(_between(least_bytes, most_bytes)),
+        PlainSerializer(format_size, when_used="json"),
+        WithJsonSchema({"type": "string", "pattern": pattern, "examples": [example]}),
+    ]
 
 
 Whole = Annotated[int, Strict()]
@@ -48,12 +65,9 @@ Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
 Switch = Annotated[bool, Strict()]
 Port = Annotated[int, Strict(), Field(ge=1024, le=65535)]
 SshPort = Annotated[int, Strict(), Field(ge=1, le=65535)]
-KvCacheBytes = Annotated[
-    int,
-    BeforeValidator(_size_bytes),
-    AfterValidator(_kv_cache_range),
-    PlainSerializer(format_size, when_used="json"),
-    WithJsonSchema(
-        {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)? ?(KiB|MiB|GiB|TiB)$", "examples": ["64MiB"]}
-    ),
-]
+if TYPE_CHECKING:
+    KvCacheBytes = int
+    RequestBytes = int
+else:
+    KvCacheBytes = _size_type(2**20, 2**40, "64MiB")
+    RequestBytes = _size_type(2**16, 2**30, "32MiB")

@@ -112,6 +112,14 @@ Version = Annotated[
 Method = Annotated[
     str, Matches(r"[a-z][a-z0-9_-]{0,39}", "must be a quantization method of vLLM, such as fp8 or awq")
 ]
+HeaderName = Annotated[
+    str,
+    Matches(r"[A-Za-z][A-Za-z0-9-]{0,63}", "must be a request header's name, such as X-Session-Id"),
+]
+CookieName = Annotated[
+    str,
+    Matches(r"[A-Za-z][A-Za-z0-9_]{0,63}", "must be letters, digits and _, such as agentfleet_session"),
+]
 ConfigKey = Annotated[str, BeforeValidator(_config_key)]
 NodeFolder = Annotated[str, AfterValidator(_node_folder)]
 Line = Annotated[str, AfterValidator(one_line)]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Set
 
 from infra.spec.document import Fault
 from infra.spec.fleet import FleetSpec
-from infra.spec.rules import access, machines, models, pools, unbuilt
+from infra.spec.rules import access, contexts, gateway, machines, models, pools, unbuilt
 
 Rule = Callable[[FleetSpec], Iterator[Fault]]
 
@@ -22,7 +22,12 @@ RULES: tuple[tuple[frozenset[str], Rule], ...] = tuple(
         ("models", models.only_the_hub_has_settings),
         ("models nodes", models.generated_weights_stay_in_the_lab),
         ("models", models.clients_can_tell_models_apart),
+        ("workload", contexts.strategy_settings_go_with_their_strategy),
+        ("workload", contexts.summaries_are_shorter_than_what_they_replace),
+        ("workload", contexts.windows_keep_more_than_the_shared_prefix),
+        ("workload", contexts.long_sessions_are_longer),
         ("workload pools", pools.roles_fit_the_topology),
+        ("workload pools", pools.long_sessions_have_a_pool),
         ("pools models", pools.pools_name_known_models),
         ("pools nodes", pools.pools_name_known_nodes),
         ("pools nodes", pools.replicas_fit_in_a_node),
@@ -31,9 +36,14 @@ RULES: tuple[tuple[frozenset[str], Rule], ...] = tuple(
         ("nodes", machines.lab_network_is_private),
         ("nodes", machines.hosts_are_distinct),
         ("nodes", machines.one_way_to_log_in),
-        ("nodes", machines.servers_without_gpu_state_their_kv_cache),
+        ("nodes pools", machines.servers_without_gpu_state_their_kv_cache),
         ("access nodes", access.rented_machines_name_their_clients),
         ("access", access.the_internet_is_let_in_on_purpose),
+        ("gateway nodes", gateway.gateway_names_a_known_node),
+        ("gateway nodes pools", gateway.the_gateway_has_a_port_of_its_own),
+        ("gateway nodes", gateway.machines_behind_a_gateway_have_addresses),
+        ("gateway", gateway.certificates_have_their_files),
+        ("gateway", gateway.client_keys_are_distinct),
         ("gateway", unbuilt.gateway_is_built),
         ("state", unbuilt.state_is_built),
         ("queue", unbuilt.queue_is_built),

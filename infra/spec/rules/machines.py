@@ -11,6 +11,7 @@ from infra.spec.document import Fault
 from infra.spec.fleet import FleetSpec
 from infra.spec.kinds import NodeSource
 from infra.spec.nodes import HostSpec
+from infra.spec.rules.pools import nodes_of
 
 
 def source_and_machines_agree(spec: FleetSpec) -> Iterator[Fault]:
@@ -70,12 +71,16 @@ def one_way_to_log_in(spec: FleetSpec) -> Iterator[Fault]:
 
 
 def servers_without_gpu_state_their_kv_cache(spec: FleetSpec) -> Iterator[Fault]:
-    """A GPU's memory is the engine's alone, a server's is not: how much of it the KV cache gets is the operator's."""
+    """A GPU's memory is the engine's alone, a server's is not: how much of it the KV cache gets is the operator's.
+
+    A server that no pool may use, because it carries the gateway or the state store alone, has no KV cache.
+    """
+    engines = {name for pool in spec.pools.values() for name in nodes_of(pool, spec.nodes)}
     for index, host in enumerate(spec.nodes.hosts):
         path = ("nodes", "hosts", index)
-        stated = host.kv_cache_memory_bytes is not None
+        stated = host.kv_cache_memory_bytes is not None or host.name not in engines
         match _has_gpus(host):
-            case True if stated:
+            case True if host.kv_cache_memory_bytes is not None:
                 yield Fault(
                     (*path, "kv_cache_memory"),
                     "goes with device cpu only: remove it; engine.gpu_memory_utilization sets a GPU's share",

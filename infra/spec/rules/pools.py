@@ -20,11 +20,11 @@ _ROLES = {
 
 
 def roles_fit_the_topology(spec: FleetSpec) -> Iterator[Fault]:
-    """Each role of the topology has a pool, and no pool has another role."""
+    """Each role of the topology has a pool, and no pool has another role; long is the next rule's."""
     topology = spec.workload.topology
     roles = _ROLES[topology]
     given = {name: pool.role for name, pool in spec.pools.items()}
-    wrong = {name: role for name, role in given.items() if role not in roles}
+    wrong = {name: role for name, role in given.items() if role not in (*roles, Role.LONG)}
     for name, role in wrong.items():
         yield Fault(
             ("pools", name, "role"), f"must be {' or '.join(roles)} in a {topology} fleet, not {role}"
@@ -32,6 +32,18 @@ def roles_fit_the_topology(spec: FleetSpec) -> Iterator[Fault]:
     for role in roles:
         if not wrong and role not in given.values():
             yield Fault(("pools",), f"a {topology} fleet needs a pool with the role {role}: add one")
+
+
+def long_sessions_have_a_pool(spec: FleetSpec) -> Iterator[Fault]:
+    """Long sessions and a pool with the role long, or neither."""
+    wanted = spec.workload.long_sessions is not None
+    long = [name for name, pool in spec.pools.items() if pool.role is Role.LONG]
+    if wanted and not long:
+        text = "needs a pool to move the sessions to: add one with the role long under pools"
+        yield Fault(("workload", "long_sessions"), text)
+    for name in long if not wanted else ():
+        text = "is long, and the workload has no long_sessions: add them with share and context_tokens, or remove the pool"
+        yield Fault(("pools", name, "role"), text)
 
 
 def pools_name_known_models(spec: FleetSpec) -> Iterator[Fault]:
@@ -60,7 +72,7 @@ def replicas_fit_in_a_node(spec: FleetSpec) -> Iterator[Fault]:
     gpus = _gpus(spec.nodes)
     for name, pool in spec.pools.items():
         wanted = pool.tensor_parallel_size or 1
-        most = max((gpus[node] for node in _nodes_of(pool, spec.nodes)), default=wanted)
+        most = max((gpus[node] for node in nodes_of(pool, spec.nodes)), default=wanted)
         if wanted > most:
             what = (
                 "lab nodes have no GPUs to split a model over"
@@ -75,20 +87,20 @@ def replicas_fit_in_a_node(spec: FleetSpec) -> Iterator[Fault]:
 def ports_do_not_collide(spec: FleetSpec) -> Iterator[Fault]:
     """Pools that may meet on a node have ports of their own, for all their replicas, and none is sshd's."""
     for name, pool in spec.pools.items():
-        ports = _ports(pool)
+        ports = ports_of(pool)
         if ports[-1] > 65_535:
             yield Fault(
                 ("pools", name, "port"), f"leaves no port for the last of {len(ports)} replicas: lower it"
             )
         for host in spec.nodes.hosts:
-            if host.name in _nodes_of(pool, spec.nodes) and host.port in ports:
+            if host.name in nodes_of(pool, spec.nodes) and host.port in ports:
                 yield Fault(
                     ("pools", name, "port"),
                     f"takes port {host.port}, where sshd of {host.name} listens: give another",
                 )
     for (first, one), (second, two) in combinations(spec.pools.items(), 2):
-        shared = [node for node in _nodes_of(one, spec.nodes) if node in _nodes_of(two, spec.nodes)]
-        if shared and _ports(one)[0] <= _ports(two)[-1] and _ports(two)[0] <= _ports(one)[-1]:
+        shared = [node for node in nodes_of(one, spec.nodes) if node in nodes_of(two, spec.nodes)]
+        if shared and ports_of(one)[0] <= ports_of(two)[-1] and ports_of(two)[0] <= ports_of(one)[-1]:
             yield Fault(
                 ("pools", second, "port"),
                 f"pools {first} ({_span(one)}) and {second} ({_span(two)}) may meet on {shared[0]}:"
@@ -96,7 +108,8 @@ def ports_do_not_collide(spec: FleetSpec) -> Iterator[Fault]:
             )
 
 
-def _nodes_of(pool: Pool, nodes: Nodes) -> tuple[str, ...]:
+def nodes_of(pool: Pool, nodes: Nodes) -> tuple[str, ...]:
+    """Nodes that may carry the pool."""
     return nodes.names if pool.nodes is None else tuple(name for name in nodes.names if name in pool.nodes)
 
 
@@ -107,19 +120,19 @@ def _gpus(nodes: Nodes) -> dict[str, int]:
     return {host.name: host.devices for host in nodes.hosts}
 
 
-def _ports(pool: Pool) -> range:
+def ports_of(pool: Pool) -> range:
     """The ports of a pool if all its replicas stand on one node; one where their number is left to the plan."""
     return range(pool.port, pool.port + (pool.replicas or 1))
 
 
 def _span(pool: Pool) -> str:
-    ports = _ports(pool)
+    ports = ports_of(pool)
     return f"port {ports[0]}" if len(ports) == 1 else f"ports {ports[0]} to {ports[-1]}"
 
 
 def _free_port(spec: FleetSpec) -> int:
     """A round port above all that are taken, or the lowest where those reach the end."""
-    above = max(_ports(pool)[-1] for pool in spec.pools.values()) // 100 * 100 + 100
+    above = max(ports_of(pool)[-1] for pool in spec.pools.values()) // 100 * 100 + 100
     return above if above <= 65_000 else 1024
 
 

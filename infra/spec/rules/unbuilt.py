@@ -13,8 +13,8 @@ from infra.spec.kinds import GatewayKind, QueueKind, StateKind
 
 
 def gateway_is_built(spec: FleetSpec) -> Iterator[Fault]:
-    """No gateway yet: clients reach the replicas directly."""
-    if spec.gateway.kind is not GatewayKind.NONE:
+    """nginx alone."""
+    if spec.gateway.kind is GatewayKind.LITELLM:
         yield _unbuilt("gateway", spec.gateway.kind)
 
 
