@@ -18,6 +18,7 @@ class Choice:
     """A pool as it will stand. `unfixed` is the cheapest shape without the operator's own numbers, if it gave any."""
 
     demand: Demand
+    context_key: str
     shape: Shape
     seats: tuple[Seat, ...]
     unfixed: Shape | None
@@ -29,7 +30,7 @@ def settle(wished: Wish, ledger: Ledger) -> Choice:
         members, size = wished.nodes[shape.device.name], shape.tensor_parallel_size
         if ledger.room(members, size, pinned=wished.pinned) >= shape.replicas:
             seats = ledger.place(members, shape.replicas, size, wished.first_port, pinned=wished.pinned)
-            return Choice(wished.demand, shape, seats, _unfixed(wished))
+            return Choice(wished.demand, wished.context_key, shape, seats, _unfixed(wished))
     raise _no_room(wished, ledger)
 
 
@@ -48,7 +49,7 @@ def _no_room(wished: Wish, ledger: Ledger) -> PlanError:
         wished.demand.context_tokens * shape.memory.kv_bytes_per_token * shape.tensor_parallel_size
     )
     what = f"{count_text(shape.replicas, 'replica')} of {shape.tensor_parallel_size} x {shape.device.name}"
-    change = "add machines to nodes.hosts, or lower workload.workflows or workload.context_tokens"
+    change = f"add machines to nodes.hosts, or lower workload.workflows or {wished.context_key}"
     if shape.device.kind == "cpu":
         what = f"{count_text(shape.replicas, 'node')} without a GPU"
         change = (

@@ -12,6 +12,7 @@ from infra.catalog.devices import device_named
 from infra.catalog.models import Model
 from infra.errors import PlanError, SizingError
 from infra.memory import EngineSettings
+from infra.plan.demand import context_key
 from infra.plan.fleet_plan import Demand, NodePlan
 from infra.plan.limits import refusal, refuse_sequences
 from infra.plan.sizing import Request, Shape, missing_bytes, shapes
@@ -29,9 +30,13 @@ _COUNTED = {
 
 @dataclass(frozen=True)
 class Wish:
-    """A pool before it is placed: its shapes, cheapest first, on the nodes that can run it (by device)."""
+    """A pool before it is placed: its shapes, cheapest first, on the nodes that can run it (by device).
+
+    `context_key` is the key of the spec that decides how long its sessions get.
+    """
 
     demand: Demand
+    context_key: str
     request: Request
     options: tuple[Shape, ...]
     nodes: Mapping[str, Sequence[NodePlan]]
@@ -47,19 +52,21 @@ def wish(spec: FleetSpec, demand: Demand, model: Model, nodes: Sequence[NodePlan
     kinds = _kinds(demand.pool, candidates, pinned=pool.nodes is not None)
     usable = _usable(spec, pool.model, kinds)
     request = pool_request(spec, demand, model)
+    key = context_key(spec.workload, demand.role)
     try:
         options = cheapest_first(request, usable)
         if not options:
-            raise _too_small(request, usable)
+            raise _too_small(request, usable, key)
     except SizingError as error:
-        raise SizingError(_place(error.field, demand.pool, pool.model), error.message) from None
-    return Wish(demand, request, tuple(options), usable, pool.nodes is not None, pool.port)
+        raise SizingError(_place(error.field, spec, demand), error.message) from None
+    return Wish(demand, key, request, tuple(options), usable, pool.nodes is not None, pool.port)
 
 
-def _place(field: str, pool: str, model: str) -> str:
+def _place(field: str, spec: FleetSpec, demand: Demand) -> str:
     """Where the spec decides a setting that the memory model refuses; what is no setting is a key of the config."""
+    pool, model = demand.pool, spec.pools[demand.pool].model
     places = {
-        "max_model_len": "workload.context_tokens",
+        "max_model_len": context_key(spec.workload, demand.role),
         "gpu_memory_utilization": "engine.gpu_memory_utilization",
         "kv_cache_dtype": "engine.kv_cache_dtype",
         "max_num_seqs": f"pools.{pool}.max_num_seqs",
@@ -162,14 +169,14 @@ def cheapest_first(request: Request, usable: Mapping[str, Sequence[NodePlan]]) -
     return sorted(found, key=cost)
 
 
-def _too_small(request: Request, usable: Mapping[str, Sequence[NodePlan]]) -> PlanError:
+def _too_small(request: Request, usable: Mapping[str, Sequence[NodePlan]], context: str) -> PlanError:
     """Not one session fits, whatever the shape: what is missing on the largest device at the largest split."""
     name, members = max(usable.items(), key=lambda kind: device_named(kind[0]).memory_bytes)
     request, most = request_on(request, members), max(node.device_count for node in members)
     size, missing = missing_bytes(request, device_named(name), most)
-    what, change = "on each GPU", "lower workload.context_tokens, quantize the model or use larger GPUs"
+    what, change = "on each GPU", f"lower {context}, quantize the model or use larger GPUs"
     if request.settings.kv_cache_memory_bytes is not None:
-        what, change = "of KV cache", "raise kv_cache_memory under nodes, or lower workload.context_tokens"
+        what, change = "of KV cache", f"raise kv_cache_memory under nodes, or lower {context}"
     return PlanError(
         f"pools.{request.pool}: one session of {request.settings.max_model_len} tokens of {request.model.name} does "
         f"not fit on {name} with tensor_parallel_size {size}: {size_text(missing)} {what} are missing; {change}"

@@ -7,30 +7,55 @@ from collections.abc import Iterator
 
 from infra.affinity import ring_imbalance
 from infra.plan.choices import Choice
-from infra.plan.demand import context_of
+from infra.plan.demand import length_split, sessions_of
 from infra.plan.fleet_plan import Note, ReplicaPlan
 from infra.plan.text import count_text
-from infra.spec import FleetSpec
-from infra.topology import Confidence, prefix_bonus, seats_within
+from infra.spec import ContextStrategy, FleetSpec, Workload
+from infra.spec.workload import LongSessions
+from infra.topology import Confidence, ContextEffect, context_effect, prefix_bonus, seats_within, session_of
 
 
 def context_notes(spec: FleetSpec) -> Iterator[Note]:
     """What a session grows to, and what holding it down costs."""
-    workload, effect = spec.workload, context_of(spec.workload)
+    workload, effect = spec.workload, context_effect(spec.workload)
+    grown_tokens = session_of(workload).grown_tokens
     if calls := workload.tool_calls:
-        grown = workload.context_tokens + calls.count * calls.tokens
-        held = f", held at {effect.peak_tokens}" if effect.peak_tokens < grown else ""
-        text = f"{calls.count} calls x {calls.tokens} tokens grow a session to {grown} tokens{held}"
+        held = f", held at {effect.peak_tokens}" if effect.peak_tokens < grown_tokens else ""
+        text = f"{calls.count} calls x {calls.tokens} tokens grow a session to {grown_tokens} tokens{held}"
         yield Note("info", "workload.tool_calls", text)
+    if workload.context_strategy is not ContextStrategy.CAP:
+        yield _strategy_note(workload, effect, grown_tokens)
+    if workload.long_sessions:
+        yield _long_note(workload, workload.long_sessions)
+
+
+def _strategy_note(workload: Workload, effect: ContextEffect, grown_tokens: int) -> Note:
+    """The two sides of a strategy: KV cache that it saves, and what each session pays for it."""
+    strategy, place = workload.context_strategy, "workload.context_strategy"
     costs = [
         count_text(effect.extra_calls, "extra call") if effect.extra_calls else "",
         f"{effect.recomputed_tokens} tokens computed again" if effect.recomputed_tokens else "",
         f"{effect.lost_tokens} tokens of which nothing remains" if effect.lost_tokens else "",
     ]
-    if price := ", ".join(cost for cost in costs if cost):
-        yield Note(
-            "info", "workload.context_strategy", f"{workload.context_strategy} costs each session {price}"
-        )
+    price = ", ".join(cost for cost in costs if cost)
+    if not price:
+        text = f"{strategy} changes nothing: no session grows beyond {effect.peak_tokens} tokens"
+        return Note("warning", place, f"{text}, where it would begin")
+    saved = 1 - effect.peak_tokens / grown_tokens
+    gain = f"saves {saved:.0%} of a session's KV cache" if saved > 0 else "saves no KV cache at the peak"
+    return Note("info" if saved > 0 else "warning", place, f"{strategy} {gain} and costs it {price}")
+
+
+def _long_note(workload: Workload, long: LongSessions) -> Note:
+    """What the pool for long sessions saves against a context that holds the longest in every pool."""
+    split = length_split(workload, long)
+    uncapped_tokens = sessions_of(workload) * long.context_tokens
+    text = (
+        f"up to {count_text(split.long_sessions, 'session')} at once outgrow {split.short_tokens} tokens and move to "
+        f"the pools with the role long, where those tokens are computed once more; all pools together hold "
+        f"{split.kv_tokens} tokens at full context instead of {uncapped_tokens}"
+    )
+    return Note("info", "workload.long_sessions", text)
 
 
 def seat_notes(spec: FleetSpec, choice: Choice) -> Iterator[Note]:

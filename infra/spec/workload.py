@@ -7,7 +7,7 @@ from pydantic import Field
 from infra.spec.addresses import Endpoint
 from infra.spec.kinds import ContextStrategy, Dtype, GeneratedModel, Role, Topology
 from infra.spec.part import Part
-from infra.spec.quantities import Port, Whole
+from infra.spec.quantities import Number, Port, Whole
 from infra.spec.text import (
     ConfigKey,
     HubId,
@@ -20,12 +20,25 @@ from infra.spec.text import (
     ServedName,
 )
 
+CHECKPOINT_TOKENS = 5_000
+SUMMARY_TOKENS = 500
+"""A summary of 500 tokens for every 5,000: the example of the sizing article of March 2026."""
+
 
 class ToolCalls(Part):
     """Tool calls of one session, whose results stay in its context."""
 
     count: Whole = Field(ge=0, le=10_000, description="The number of tool calls in one session.")
     tokens: Whole = Field(ge=1, le=1_000_000, description="The tokens that one call and its result add.")
+
+
+class LongSessions(Part):
+    """The few sessions that outgrow the context of all others, and move to a pool of their own."""
+
+    share: Number = Field(gt=0, lt=1, description="The share of the sessions that get so long.")
+    context_tokens: Whole = Field(
+        ge=128, le=10_000_000, description="The tokens of a long session, tool calls included."
+    )
 
 
 class Workload(Part):
@@ -48,6 +61,27 @@ class Workload(Part):
     tool_calls: ToolCalls | None = Field(default=None, description="The tool calls of one session.")
     context_strategy: ContextStrategy = Field(
         default=ContextStrategy.CAP, description="What an agent does when a session outgrows its context."
+    )
+    window_tokens: Whole | None = Field(
+        default=None,
+        ge=128,
+        le=10_000_000,
+        description="With sliding_window, the newest tokens that a session keeps; context_tokens when omitted.",
+    )
+    checkpoint_tokens: Whole | None = Field(
+        default=None,
+        ge=128,
+        le=10_000_000,
+        description="With summarise, the tokens of tool calls that one summary replaces; 5000 when omitted.",
+    )
+    summary_tokens: Whole | None = Field(
+        default=None,
+        ge=1,
+        le=1_000_000,
+        description="With summarise, the tokens of a summary; 500 when omitted.",
+    )
+    long_sessions: LongSessions | None = Field(
+        default=None, description="With cap, the sessions that a pool with the role long takes over."
     )
 
 
@@ -93,7 +127,9 @@ class Pool(Part):
     """Replicas of one model with one role."""
 
     model: ModelKey = Field(description="The key of a model under models.")
-    role: Role = Field(description="The part that the pool plays: agent, orchestrator, worker or stage.")
+    role: Role = Field(
+        description="The part that the pool plays: agent, orchestrator, worker, stage or long."
+    )
     nodes: tuple[NodeName, ...] | None = Field(
         default=None, min_length=1, description="The nodes that may carry the pool; any node when omitted."
     )

@@ -10,10 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from infra.spec.kinds import ContextStrategy
-
-CHECKPOINT_TOKENS = 5_000
-SUMMARY_TOKENS = 500
-"""A summary of 500 tokens for every 5,000: the example of the sizing article of March 2026."""
+from infra.spec.workload import CHECKPOINT_TOKENS, SUMMARY_TOKENS, Workload
 
 
 @dataclass(frozen=True)
@@ -46,19 +43,32 @@ class ContextEffect:
     lost_tokens: int = 0
 
 
-def context_effect(strategy: ContextStrategy, session: Session) -> ContextEffect:
-    """The strategy of a spec, whose `context_tokens` are the session's start.
+def context_effect(workload: Workload) -> ContextEffect:
+    """What the strategy of a spec does to its sessions, which start with `context_tokens`.
 
-    A capped session must hold all that it grows to. A window is as long as the start. Summaries replace what the tool
+    A capped session must hold all that it grows to; the few that outgrow it may have a pool of their own. A window is
+    as long as the start unless the spec says otherwise, and keeps the shared prefix. Summaries replace what the tool
     calls append; the start stays as it is.
     """
-    match strategy:
+    session = session_of(workload)
+    match workload.context_strategy:
         case ContextStrategy.CAP:
             return ContextEffect(peak_tokens=session.grown_tokens)
         case ContextStrategy.SLIDING_WINDOW:
-            return slide_window(session, window_tokens=session.start_tokens)
+            window_tokens = workload.window_tokens or workload.context_tokens
+            return slide_window(session, window_tokens, workload.shared_prefix_tokens)
         case ContextStrategy.SUMMARISE:
-            return summarise(session)
+            return summarise(
+                session,
+                workload.checkpoint_tokens or CHECKPOINT_TOKENS,
+                workload.summary_tokens or SUMMARY_TOKENS,
+            )
+
+
+def session_of(workload: Workload) -> Session:
+    """One session of this workload."""
+    calls = workload.tool_calls
+    return Session(workload.context_tokens, calls.count if calls else 0, calls.tokens if calls else 0)
 
 
 def slide_window(session: Session, window_tokens: int, pinned_tokens: int = 0) -> ContextEffect:

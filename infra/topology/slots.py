@@ -41,15 +41,16 @@ def topology_slots(topology: Topology, agents: int, workflows: int) -> tuple[Rol
             return (RoleSlots(Role.STAGE, workflows, 1),)
 
 
-def pool_slots(slots: RoleSlots, pools: int, quantile: float = USUAL_QUANTILE) -> int:
+def pool_slots(slots: RoleSlots, pools: int, share: float = 1.0, quantile: float = USUAL_QUANTILE) -> int:
     """Sessions that each of several pools of one role must seat.
 
     Agents and workers have a pool of their own each, so the pools share evenly, rounded up. The stages of a pipeline
     do not: a workflow moves from pool to pool, and at times more than its share of the workflows is in one of them.
+    Where a pool keeps only a `share` of its sessions because others seat the rest, how many they are is chance too.
     """
     if slots.role is Role.STAGE:
-        return stage_slots(slots.sessions, [1 / pools] * pools, quantile)
-    return -(-slots.sessions // pools)
+        return stage_slots(slots.sessions, [share / pools] * pools, quantile)
+    return most_in_one(-(-slots.sessions // pools), [share], quantile)
 
 
 def stage_slots(workflows: int, time_shares: Sequence[float], quantile: float = USUAL_QUANTILE) -> int:

@@ -48,6 +48,40 @@ def test_the_formula_says_how_the_sessions_came_about() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("topology", "agents", "workflows", "roles", "sessions"),
+    [
+        ("flat", 5, 20, ["agent", "long"], [98, 9]),
+        ("flat", 5, 20, ["agent", "agent", "long"], [50, 50, 9]),
+        ("flat", 5, 20, ["agent", "long", "long"], [98, 5, 5]),
+        ("hierarchical", 4, 20, ["orchestrator", "worker", "long"], [20, 79, 9]),
+        ("pipeline", 3, 100, ["stage", "long"], [98, 9]),
+        ("pipeline", 3, 100, ["stage", "stage", "stage", "long"], [42, 42, 42, 9]),
+    ],
+)
+def test_long_sessions_of_every_role_are_seated_apart(
+    topology: str, agents: int, workflows: int, roles: list[str], sessions: list[int]
+) -> None:
+    workload = {
+        "topology": topology,
+        "agents": agents,
+        "workflows": workflows,
+        "context_tokens": 2048,
+        "tool_calls": {"count": 2, "tokens": 500},
+        "long_sessions": {"share": 0.05, "context_tokens": 16_384},
+    }
+    demand = plan_demand(
+        spec(LAB, workload=workload, pools=pools(*roles), nodes={"source": "lab", "lab": {"count": 4}})
+    )
+    assert [item.sessions for item in demand] == sessions
+    assert {item.role: item.context_tokens for item in demand} == {
+        **dict.fromkeys(roles, 3048),
+        "long": 16_384,
+    }
+    assert demand[-1].formula.startswith("100 sessions x 0.05 that get long")
+    assert " x 0.95 that stay short, the " in demand[0].formula
+
+
 @pytest.mark.parametrize(("sessions", "stage"), [(1, 1), (50, 1), (51, 2), (250, 2), (251, 3), (10_000, 3)])
 def test_the_stage_follows_from_the_sessions(sessions: int, stage: int) -> None:
     assert stage_of(sessions) == stage

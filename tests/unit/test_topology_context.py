@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.spec.kinds import ContextStrategy
+from infra.spec.kinds import ContextStrategy, Topology
+from infra.spec.workload import ToolCalls, Workload
 from infra.topology import (
     ContextEffect,
     Session,
@@ -17,7 +18,7 @@ from infra.topology import (
     summarise,
 )
 
-SESSIONS = st.builds(Session, st.integers(1, 20_000), st.integers(0, 200), st.integers(0, 3000))
+SESSIONS = st.builds(Session, st.integers(128, 20_000), st.integers(0, 200), st.integers(0, 3000))
 RESEARCH = Session(start_tokens=2000, calls=96, call_tokens=500)
 """A research agent that reads until it holds 50,000 tokens."""
 
@@ -48,20 +49,56 @@ def test_a_research_session_under_every_strategy() -> None:
     assert summarise(RESEARCH, recent_tokens=2000).peak_tokens == 2000 + 9 * 500 + 7000
 
 
-def test_the_strategies_of_a_spec_start_from_its_context_tokens() -> None:
+def workload(session: Session, strategy: ContextStrategy, **numbers: int) -> Workload:
+    calls = ToolCalls(count=session.calls, tokens=session.call_tokens) if session.call_tokens else None
+    return Workload(
+        topology=Topology.FLAT,
+        agents=1,
+        workflows=1,
+        context_tokens=session.start_tokens,
+        tool_calls=calls,
+        context_strategy=strategy,
+        **numbers,  # type: ignore[arg-type]
+    )
+
+
+@pytest.mark.parametrize(
+    ("strategy", "numbers", "peak", "extra_calls", "recomputed"),
+    [
+        ("cap", {}, 14_192, 0, 0),
+        ("sliding_window", {}, 8192, 0, 12 * (8192 - 500)),
+        ("sliding_window", {"window_tokens": 12_000}, 12_000, 0, 5 * (12_000 - 500)),
+        ("sliding_window", {"window_tokens": 4096}, 4096, 0, 12 * (4096 - 500)),
+        (
+            "sliding_window",
+            {"window_tokens": 4096, "shared_prefix_tokens": 1024},
+            4096,
+            0,
+            12 * (4096 - 1524),
+        ),
+        ("sliding_window", {"window_tokens": 20_000}, 14_192, 0, 0),
+        ("summarise", {}, 13_692, 1, 500),
+        ("summarise", {"checkpoint_tokens": 2000}, 11_692, 3, 1500),
+        ("summarise", {"checkpoint_tokens": 2000, "summary_tokens": 100}, 10_492, 3, 300),
+    ],
+)
+def test_the_strategies_of_a_spec_start_from_its_context_tokens(
+    strategy: str, numbers: dict[str, int], peak: int, extra_calls: int, recomputed: int
+) -> None:
     session = Session(8192, calls=12, call_tokens=500)
-    effects = {strategy: context_effect(strategy, session) for strategy in ContextStrategy}
-    assert effects[ContextStrategy.CAP] == ContextEffect(14_192)
-    assert effects[ContextStrategy.SLIDING_WINDOW].peak_tokens == 8192
-    assert effects[ContextStrategy.SUMMARISE].peak_tokens == 8192 + 500 + 5000
-    assert effects[ContextStrategy.SUMMARISE].extra_calls == 1
+    effect = context_effect(workload(session, ContextStrategy(strategy), **numbers))
+    assert (effect.peak_tokens, effect.extra_calls, effect.recomputed_tokens) == (
+        peak,
+        extra_calls,
+        recomputed,
+    )
 
 
 @given(SESSIONS, st.sampled_from(ContextStrategy))
 def test_no_strategy_peaks_above_the_grown_session_and_its_last_summary(
     session: Session, strategy: ContextStrategy
 ) -> None:
-    effect = context_effect(strategy, session)
+    effect = context_effect(workload(session, strategy))
     assert session.start_tokens <= effect.peak_tokens
     assert effect.peak_tokens <= session.grown_tokens + effect.extra_calls * 500
     assert 0 <= effect.lost_tokens <= session.grown_tokens

@@ -22,7 +22,8 @@ def strategy_settings_go_with_their_strategy(spec: FleetSpec) -> Iterator[Fault]
     workload = spec.workload
     for key, strategy in _STRATEGY_OF.items():
         if getattr(workload, key) is not None and workload.context_strategy is not strategy:
-            text = f"goes with context_strategy: {strategy} only, and it is {workload.context_strategy}: change one of them"
+            chosen = workload.context_strategy
+            text = f"goes with context_strategy: {strategy} only, and it is {chosen}: change one of them"
             yield Fault(("workload", key), text)
 
 
@@ -41,7 +42,8 @@ def windows_keep_more_than_the_shared_prefix(spec: FleetSpec) -> Iterator[Fault]
     """The prefix stays in the window, so nothing of a session would be left beside it."""
     workload = spec.workload
     if workload.window_tokens is not None and workload.window_tokens <= workload.shared_prefix_tokens:
-        text = f"must be more than the {workload.shared_prefix_tokens} of shared_prefix_tokens, which stay in the window"
+        prefix = workload.shared_prefix_tokens
+        text = f"must be more than the {prefix} of shared_prefix_tokens, which stay in the window"
         yield Fault(("workload", "window_tokens"), text)
 
 

@@ -42,7 +42,7 @@ def long_sessions_have_a_pool(spec: FleetSpec) -> Iterator[Fault]:
         text = "needs a pool to move the sessions to: add one with the role long under pools"
         yield Fault(("workload", "long_sessions"), text)
     for name in long if not wanted else ():
-        text = "is long, and the workload has no long_sessions: add them with share and context_tokens, or remove the pool"
+        text = "is long, and the workload has no long_sessions: add share and context_tokens there, or remove the pool"
         yield Fault(("pools", name, "role"), text)
 
 
