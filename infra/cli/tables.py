@@ -33,6 +33,7 @@ def plan_tables(plan: FleetPlan) -> RenderableType:
         _nodes(plan),
         _pools(plan),
         _replicas(plan),
+        *_gateway(plan),
         _memory(plan),
         *_flags(plan),
         *_notes(plan),
@@ -70,7 +71,9 @@ def _nodes(plan: FleetPlan) -> Table:
     def row(node: NodePlan) -> tuple[object, ...]:
         carried = plan.replicas_on(node.name)
         gpus = sum(len(replica.gpu_ids) for replica in carried)
-        use = count_text(len(carried), "replica") if node.on_cpu else f"{gpus} of {node.device_count} GPUs"
+        engines = count_text(len(carried), "replica") if node.on_cpu else f"{gpus} of {node.device_count} GPUs"
+        beside = plan.services_beside(node.name)
+        use = ", ".join([*beside, engines] if carried or not beside else beside)
         address = f"{node.user}@{node.address}:{node.port}"
         return node.name, address, node.device, use, cost_text(node.price_per_hour), node.price_source
 
@@ -98,6 +101,12 @@ def _replicas(plan: FleetPlan) -> Table:
     )
     columns = ("replica", "node", "GPUs", "model", "address", "slots", "KV tokens")
     return _table("Replicas", columns, rows, numbers=("slots", "KV tokens"))
+
+
+def _gateway(plan: FleetPlan) -> Iterator[Table]:
+    if plan.gateway:
+        rows = ((item.name, item.value, item.reason) for item in plan.gateway.decisions)
+        yield _table(f"Gateway ({plan.gateway.kind})", ("", "value", "why"), rows)
 
 
 def _memory(plan: FleetPlan) -> Table:

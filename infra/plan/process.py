@@ -15,6 +15,9 @@ from infra.plan.fleet_plan import Setting
 _USER_NAME_MOST = 31
 """systemd refuses longer names for a user that it makes itself (DynamicUser=yes)."""
 
+KEEP_ALIVE_S = 120
+"""How long the engine keeps an idle connection; its own default is 5 s, under which a gateway would use dead ones."""
+
 _HOMES = ("/home", "/root", "/run/user")
 
 
@@ -57,6 +60,11 @@ def _common(unit: str, engine_folder: str, ready_timeout_s: int) -> Iterator[Set
     )
     yield Setting(
         "GLOO_SOCKET_IFNAME", "lo", "all parts of a replica are on this node: nothing listens outside"
+    )
+    yield Setting(
+        "VLLM_HTTP_TIMEOUT_KEEP_ALIVE",
+        str(KEEP_ALIVE_S),
+        "a gateway gives up an idle connection before the engine does, so none dies under a request",
     )
     yield Setting("VLLM_ENGINE_READY_TIMEOUT_S", str(ready_timeout_s), "engine.ready_timeout_s")
 

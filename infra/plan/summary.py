@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from infra.plan.fleet_plan import FleetPlan, ReplicaPlan
+from infra.plan.gateway import GatewayPlan
 from infra.plan.text import cost_text, size_text
 
 
@@ -25,6 +26,7 @@ def summarise(plan: FleetPlan) -> dict[str, Any]:
             for pool in plan.pools
         },
         "replicas": {replica.name: _replica(replica) for replica in plan.replicas},
+        **({"gateway": _gateway(plan.gateway)} if plan.gateway else {}),
         "cost": cost_text(plan.cost_per_hour),
         "notes": [f"{note.path}: {note.text}" for note in plan.notes],
     }
@@ -43,4 +45,12 @@ def _replica(replica: ReplicaPlan) -> dict[str, Any]:
         },
         "slots": replica.slots,
         "flags": {flag.name: flag.value or "on" for flag in replica.flags},
+    }
+
+
+def _gateway(gateway: GatewayPlan) -> dict[str, Any]:
+    return {
+        "kind": gateway.kind,
+        "address": gateway.base_url,
+        **{item.name: item.value for item in gateway.decisions},
     }

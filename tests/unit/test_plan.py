@@ -290,7 +290,7 @@ def test_what_is_paid_for_and_unused_is_warned_of() -> None:
     models = {**RENTED["models"], "spare": {"config": "Qwen/Qwen3-32B", "weights": {"path": "/m"}}}
     made = rented(host("gpu-a", devices=1), host("gpu-b", devices=8), workload=workload(5), models=models)
     assert notes(made, "warning") == [
-        "nodes.gpu-b: carries no replica, and is paid for all the same",
+        "nodes.gpu-b: carries nothing, and is paid for all the same",
         "models.spare: no pool serves it",
     ]
 
