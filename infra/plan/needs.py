@@ -14,7 +14,8 @@ ENGINE_MEMORY_BYTES = 1_300_000_000
 def machine_needs(plan: FleetPlan, node: NodePlan) -> dict[str, Any]:
     """The fields of provisioning.facts.Requirements for this node; what is left out is not asked for."""
     replicas = plan.replicas_on(node.name)
-    needs: dict[str, Any] = {"listen_address": node.listen_address} if replicas else {}
+    carries = replicas or plan.services_beside(node.name)
+    needs: dict[str, Any] = {"listen_address": node.listen_address} if carries else {}
     if node.on_cpu:
         sizes = (replica.memory.weights_bytes + replica.memory.kv_cache_bytes for replica in replicas)
         return {**needs, "memory_bytes": sum(size_bytes + ENGINE_MEMORY_BYTES for size_bytes in sizes)}
