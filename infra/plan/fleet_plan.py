@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from infra.cost.fleet import FleetCost
 from infra.memory import MemoryBudget
 
 if TYPE_CHECKING:
@@ -177,7 +178,10 @@ class ReplicaPlan:
 
 @dataclass(frozen=True)
 class FleetPlan:
-    """Every decision of one fleet. `cost_per_hour` counts whole machines, in US dollars; None if a price is missing."""
+    """Every decision of one fleet.
+
+    `cost_per_hour` is the total of `cost`, the bill: whole machines, in US dollars; None if a price is missing.
+    """
 
     name: str
     stage: int
@@ -187,6 +191,7 @@ class FleetPlan:
     replicas: tuple[ReplicaPlan, ...]
     clients: tuple[str, ...]
     endpoint: str
+    cost: FleetCost
     cost_per_hour: float | None
     notes: tuple[Note, ...]
     gateway: GatewayPlan | None = None

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
 
 from infra.catalog.models import Model
+from infra.plan.bill import bill
 from infra.plan.choices import Choice, settle
 from infra.plan.demand import plan_demand, sessions_of, stage_of
 from infra.plan.fleet_plan import FleetPlan, NodePlan, Note, PoolPlan, ReplicaPlan
@@ -38,6 +39,7 @@ def make_plan(spec: FleetSpec, models: Mapping[str, Model]) -> FleetPlan:
     gateway = plan_gateway(spec, nodes, pools, replicas, front.name)
     notes = [note for choice in choices for note in _notes_of(spec, choice, replicas)]
     beside = {gateway.node} if gateway else set()
+    cost = bill(nodes, replicas)
     return FleetPlan(
         name=spec.name,
         stage=stage_of(sessions_of(spec.workload)),
@@ -47,7 +49,8 @@ def make_plan(spec: FleetSpec, models: Mapping[str, Model]) -> FleetPlan:
         replicas=tuple(replicas),
         clients=_clients(spec),
         endpoint=f"{gateway.base_url}/v1" if gateway else front.endpoints[0],
-        cost_per_hour=_cost_per_hour(nodes, replicas, beside),
+        cost=cost,
+        cost_per_hour=round(cost.total.usd_per_hour, 2) if cost.total else None,
         notes=(*context_notes(spec), *notes, *fleet_notes(spec, nodes, replicas, beside)),
         gateway=gateway,
     )
@@ -101,13 +104,3 @@ def _clients(spec: FleetSpec) -> tuple[str, ...]:
     if not spec.access.clients and spec.nodes.lab:
         return (str(spec.nodes.lab.network or lab_network(spec.name)),)
     return tuple(str(network) for network in ipaddress.collapse_addresses(spec.access.clients))
-
-
-def _cost_per_hour(
-    nodes: Sequence[NodePlan], replicas: Sequence[ReplicaPlan], beside: Set[str]
-) -> float | None:
-    """Whole machines that carry a replica or a service `beside` them, in dollars; None while one has no price."""
-    used = {replica.node for replica in replicas} | beside
-    prices = [node.price_per_hour for node in nodes if node.name in used]
-    known = [price for price in prices if price is not None]
-    return round(sum(known), 2) if len(known) == len(prices) else None
