@@ -7,11 +7,10 @@ from collections.abc import Iterator, Sequence
 from infra.advice.compare import alternatives, fixed_numbers, offer_verdicts
 from infra.advice.fleet_advice import Alternative, FleetAdvice, PoolAdvice, Rental
 from infra.advice.offers import MICRO, Offer
-from infra.advice.packing import seat
 from infra.advice.question import Question
-from infra.advice.search import Fleet
 from infra.advice.ways import Wanted
 from infra.catalog.devices import device_named
+from infra.packing import Fleet, seat
 from infra.plan.sizing import Shape
 
 
@@ -37,22 +36,22 @@ def advise(wanted: Sequence[Wanted], offers: Sequence[Offer], *, spot: bool = Fa
     )
 
 
-def _rentals(best: Fleet) -> tuple[Rental, ...]:
-    loads = [(load.device, (load.pool, load.size, load.replicas)) for load in best.loads]
+def _rentals(best: Fleet[Offer]) -> tuple[Rental, ...]:
+    loads = [(load.device, (load.pool, load.row, load.replicas)) for load in best.loads]
     return tuple(
         Rental(
-            held.offer,
+            held.kind,
             held.nodes,
             dict(held.load),
             held.idle_gpus,
-            held.offer.price_micro * held.nodes / MICRO,
+            held.kind.price_micro * held.nodes / MICRO,
         )
         for device, packing in best.packings.items()
         for held in seat(packing, [load for other, load in loads if other == device])
     )
 
 
-def _pool(question: Question, best: Fleet, wanted: Wanted, rentals: Sequence[Rental]) -> PoolAdvice:
+def _pool(question: Question, best: Fleet[Offer], wanted: Wanted, rentals: Sequence[Rental]) -> PoolAdvice:
     request, load = wanted.request, best.load_of(wanted.request.pool)
     shape = _shape(question, best, request.pool)
     return PoolAdvice(
@@ -74,7 +73,7 @@ def _pool(question: Question, best: Fleet, wanted: Wanted, rentals: Sequence[Ren
     )
 
 
-def _shape(question: Question, best: Fleet, pool: str) -> Shape:
+def _shape(question: Question, best: Fleet[Offer], pool: str) -> Shape:
     chosen = best.load_of(pool)
     return next(way.shape for way in question.ways[pool] if way.shape and way.load == chosen)
 
@@ -85,7 +84,7 @@ def _share(rental: Rental, pool: str, size: int) -> float:
     return rental.price_per_hour * rental.replicas.get(pool, 0) * size / in_use
 
 
-def _pool_notes(question: Question, best: Fleet, pools: Sequence[PoolAdvice]) -> Iterator[str]:
+def _pool_notes(question: Question, best: Fleet[Offer], pools: Sequence[PoolAdvice]) -> Iterator[str]:
     for pool in pools:
         for text in _shape(question, best, pool.name).memory.notes:
             yield f"pools.{pool.name}: {text}"
@@ -114,7 +113,7 @@ def _splits_over_pcie(device: str, size: int) -> bool:
     return size > 1 and device_named(device).link == "pcie"
 
 
-def _fleet_notes(best: Fleet, rentals: Sequence[Rental]) -> Iterator[str]:
+def _fleet_notes(best: Fleet[Offer], rentals: Sequence[Rental]) -> Iterator[str]:
     for rental in rentals:
         if rental.offer.spot:
             yield f"{rental.offer}: a spot price: nodes can be taken back at any moment"

@@ -7,15 +7,14 @@ from collections.abc import Iterator
 
 from infra.advice.fleet_advice import Alternative, FixedNumber, OfferVerdict
 from infra.advice.offers import MICRO, Offer
-from infra.advice.packing import Cost
 from infra.advice.question import Question, admissible
-from infra.advice.search import Fleet, Load, Market
 from infra.advice.ways import Wanted, Way, label
+from infra.packing import Cost, Fleet, Load, Market
 from infra.plan.sizing import Request
 from infra.plan.text import count_text
 
 
-def alternatives(question: Question, best: Fleet, pool: str) -> tuple[Alternative, ...]:
+def alternatives(question: Question, best: Fleet[Offer], pool: str) -> tuple[Alternative, ...]:
     """Every device and split for this pool: the chosen one, the others by the fleet's price, then those refused."""
     found = [_alternative(question, best, way) for way in question.ways[pool]]
     last = float("inf")
@@ -27,7 +26,7 @@ def alternatives(question: Question, best: Fleet, pool: str) -> tuple[Alternativ
     )
 
 
-def fixed_numbers(question: Question, best: Fleet, pool: str) -> Iterator[FixedNumber]:
+def fixed_numbers(question: Question, best: Fleet[Offer], pool: str) -> Iterator[FixedNumber]:
     """What each number costs that the operator fixed for this pool: the fleet with it less the fleet without."""
     for key, value, freed in _freed(question.wanted[pool]):
         free = question.cheapest({pool: admissible(question.ways_of(freed))})
@@ -38,7 +37,7 @@ def fixed_numbers(question: Question, best: Fleet, pool: str) -> Iterator[FixedN
         yield FixedNumber(f"pools.{pool}.{key}", value, cheapest, extra / MICRO, reason)
 
 
-def offer_verdicts(question: Question, best: Fleet) -> Iterator[OfferVerdict]:
+def offer_verdicts(question: Question, best: Fleet[Offer]) -> Iterator[OfferVerdict]:
     """Each offer: how many of its nodes are rented, and what the fleet would cost on it alone."""
     taken = [(offer, count) for packing in best.packings.values() for offer, _, count in packing.nodes]
     for offer in question.offers:
@@ -54,7 +53,7 @@ def dollars(micro: int) -> str:
     return f"${amount:.2f}" if micro >= 5000 or micro == 0 else f"${amount:.6f}".rstrip("0")
 
 
-def _alternative(question: Question, best: Fleet, way: Way) -> Alternative:
+def _alternative(question: Question, best: Fleet[Offer], way: Way) -> Alternative:
     load = way.load
     if way.shape is None or load is None:
         return _told(way, None, best, way.refused)
@@ -74,7 +73,7 @@ def _alternative(question: Question, best: Fleet, way: Way) -> Alternative:
     return dataclasses.replace(_told(way, forced, best, reason), held_back=spot or way.needless)
 
 
-def _told(way: Way, fleet: Fleet | None, best: Fleet, reason: str) -> Alternative:
+def _told(way: Way, fleet: Fleet[Offer] | None, best: Fleet[Offer], reason: str) -> Alternative:
     price = None if fleet is None else fleet.cost.price_micro
     return Alternative(
         label=way.label,
@@ -103,7 +102,7 @@ def _compared(cost: Cost, best: Cost, tie: str) -> str:
     return f"the same price, nodes and GPUs{tie}"
 
 
-def _tie(best: Fleet, forced: Fleet, load: Load) -> str:
+def _tie(best: Fleet[Offer], forced: Fleet[Offer], load: Load) -> str:
     """What decides between fleets of the same cost, in the order of the search."""
     used, forced_used = (sum(other.gpus for other in fleet.loads) for fleet in (best, forced))
     if forced_used > used:
@@ -121,7 +120,9 @@ def _at_spot(cost: Cost, best: Cost) -> str:
     )
 
 
-def _verdict(question: Question, best: Fleet, offer: Offer, nodes: int, alone: Fleet | None) -> str:
+def _verdict(
+    question: Question, best: Fleet[Offer], offer: Offer, nodes: int, alone: Fleet[Offer] | None
+) -> str:
     if nodes and alone and alone.cost == best.cost:
         return "rented: it carries the fleet"
     if alone is None:

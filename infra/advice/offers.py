@@ -59,6 +59,11 @@ class Offer:
         """Millionths of a dollar per hour: prices are added as whole numbers, so that equal sums are equal."""
         return round(self.price_per_hour * MICRO)
 
+    @property
+    def place(self) -> str:
+        """Any pool may use rented nodes."""
+        return ""
+
 
 def catalog_offers() -> tuple[Offer, ...]:
     """Every device of the catalog that has a price, as nodes of 1, 2, 4 and 8 GPUs at so many times that price."""

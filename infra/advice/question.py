@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from infra.advice.offers import Offer
-from infra.advice.search import Fleet, Load, Market, cheapest_fleet
 from infra.advice.ways import Wanted, Way, label, ways
 from infra.catalog.devices import device_named
 from infra.errors import PlanError, SizingError
+from infra.packing import Fleet, Load, Market, cheapest_fleet
 from infra.plan.text import count_text
 
 
@@ -25,7 +25,7 @@ class Question:
         self.market = Market(self.admitted)
         self.ways = {pool: self.ways_of(item) for pool, item in self.wanted.items()}
 
-    def market_with(self, device: str) -> Market:
+    def market_with(self, device: str) -> Market[Offer]:
         """The market, and the offers of this device at whatever price."""
         return Market(offer for offer in self.offers if offer in self.admitted or offer.device == device)
 
@@ -38,14 +38,14 @@ class Question:
         return tuple(way for device, gpus in largest.items() for way in ways(wanted, device, gpus))
 
     def cheapest(
-        self, instead: Mapping[str, Iterable[Way]] | None = None, market: Market | None = None
-    ) -> Fleet | None:
+        self, instead: Mapping[str, Iterable[Way]] | None = None, market: Market[Offer] | None = None
+    ) -> Fleet[Offer] | None:
         """The fleet of least cost, with other ways `instead` for some pools, or on another market."""
         market = market or self.market
         chosen = {pool: admissible(found) for pool, found in self.ways.items()} | dict(instead or {})
         return cheapest_fleet([_loads(found, market) for found in chosen.values()], market)
 
-    def answer(self) -> Fleet:
+    def answer(self) -> Fleet[Offer]:
         """The fleet of least cost; PlanError or SizingError that says what stands in its way."""
         for pool, found in self.ways.items():
             loads = _loads(admissible(found), self.market)
@@ -102,7 +102,7 @@ def admissible(found: Iterable[Way]) -> list[Way]:
     return [way for way in found if not way.needless]
 
 
-def _loads(found: Iterable[Way], market: Market) -> list[Load]:
+def _loads(found: Iterable[Way], market: Market[Offer]) -> list[Load]:
     """What the search may place on this market."""
     return [
         load

@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from infra.advice.search import Load
 from infra.catalog.devices import Device, device_named
 from infra.errors import SizingError
+from infra.packing import Load
 from infra.plan.limits import refusal
 from infra.plan.sizing import Request, Shape, missing_bytes, shapes, tensor_parallel_sizes
 from infra.plan.text import count_text, size_text

@@ -7,9 +7,9 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
 from infra.advice import Offer, Wanted
-from infra.advice.search import Load
 from infra.catalog.models import model_named
 from infra.memory import EngineSettings
+from infra.packing import Load
 from infra.plan.sizing import Request
 
 Numbers = tuple[int, ...]

@@ -10,10 +10,9 @@ from advice_cases import cheapest_by_trying_all, seated
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infra.advice import Offer, cover, search
-from infra.advice.cover import Column, Supply, cheapest_cover
-from infra.advice.packing import Cost, pack, seat
-from infra.advice.search import Fleet, Load, Market, cheapest_fleet
+from infra.advice import Offer
+from infra.packing import Cost, Fleet, Load, Market, Row, cheapest_fleet, cover, pack, search, seat
+from infra.packing.cover import Column, Supply, cheapest_cover
 
 DEVICES = ("H100-SXM", "H200", "L40S")
 exhaustive = settings(max_examples=400, deadline=None)
@@ -62,6 +61,10 @@ def test_the_fleet_is_the_cheapest_of_all_then_has_the_fewest_nodes_and_gpus(
         _assert_all_are_seated(found, offers)
 
 
+def rows(replicas: dict[int, int]) -> dict[Row, int]:
+    return {Row(size): count for size, count in replicas.items()}
+
+
 def _numbers(found: Fleet | None) -> tuple[int, ...] | None:
     if found is None:
         return None
@@ -74,13 +77,13 @@ def _assert_all_are_seated(found: Fleet, offers: Sequence[Offer]) -> None:
     for device, packing in found.packings.items():
         loads = [load for load in found.loads if load.device == device]
         size = {load.pool: load.size for load in loads}
-        rentals = seat(packing, [(load.pool, load.size, load.replicas) for load in loads])
+        rentals = seat(packing, [(load.pool, load.row, load.replicas) for load in loads])
         assert seated([(rental.nodes, dict(rental.load)) for rental in rentals]) == {
             load.pool: load.replicas for load in loads
         }
         for rental in rentals:
             in_use = sum(size[pool] * replicas for pool, replicas in rental.load)
-            assert 0 < in_use == rental.offer.gpus - rental.idle_gpus <= rental.offer.gpus
+            assert 0 < in_use == rental.kind.gpus - rental.idle_gpus <= rental.kind.gpus
         for offer in offers:
             rented = sum(count for other, _, count in packing.nodes if other == offer)
             assert offer.stock is None or rented <= offer.stock * offers.count(offer)
@@ -154,30 +157,30 @@ def _cover_cost(supplies: Sequence[Supply], columns: Sequence[Column], counts: S
 def test_replicas_are_packed_into_whole_nodes(
     offers: dict[int, float], replicas: dict[int, int], cost: Cost | None
 ) -> None:
-    packing = pack([Offer("H100-SXM", gpus, price) for gpus, price in offers.items()], replicas)
+    packing = pack([Offer("H100-SXM", gpus, price) for gpus, price in offers.items()], rows(replicas))
     assert (packing and packing.cost) == cost
 
 
 def test_the_cheaper_seller_is_emptied_first() -> None:
     offers = [Offer("H200", 1, 3.0, seller="dear"), Offer("H200", 1, 2.0, seller="cheap", stock=2)]
-    packing = pack(offers, {1: 3})
+    packing = pack(offers, rows({1: 3}))
     assert packing is not None
     assert [(offer.seller, count) for offer, _, count in packing.nodes] == [("cheap", 2), ("dear", 1)]
 
 
 def test_a_thousand_replicas_of_four_sizes_are_packed_and_proven() -> None:
     offers = [Offer("H100-SXM", gpus, 2.4 * gpus - 0.1 * (gpus > 2)) for gpus in (1, 2, 4, 8)]
-    packing = pack(offers, {8: 100, 4: 200, 2: 300, 1: 401})
+    packing = pack(offers, rows({8: 100, 4: 200, 2: 300, 1: 401}))
     assert packing is not None
     assert packing.proven
     assert packing.cost.gpus == 2601
 
 
 def test_a_wish_beyond_all_measure_is_packed_all_the_same() -> None:
-    packing = pack([Offer("H100-SXM", 8, 19.2), Offer("H100-SXM", 1, 2.4)], {1: 10**9 + 1})
+    packing = pack([Offer("H100-SXM", 8, 19.2), Offer("H100-SXM", 1, 2.4)], rows({1: 10**9 + 1}))
     assert packing is not None
     assert packing.cost == Cost(24 * 10**14 + 2_400_000, 125_000_001, 10**9 + 1)
-    assert len(seat(packing, [("agents", 1, 10**9 + 1)])) == 2
+    assert len(seat(packing, [("agents", Row(1), 10**9 + 1)])) == 2
 
 
 def test_a_search_that_ends_early_says_that_its_answer_is_not_proven(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,7 +193,8 @@ def test_a_search_that_ends_early_says_that_its_answer_is_not_proven(monkeypatch
     assert short is not None
     assert (whole.proven, short.proven) == (True, False)
     monkeypatch.setattr(cover, "MOST_BRANCHES", 1)
-    assert pack(offers, {1: 9}) is None or not pack(offers, {1: 9}).proven  # type: ignore[union-attr]
+    packing = pack(offers, rows({1: 9}))
+    assert packing is None or not packing.proven
 
 
 def test_equal_fleets_are_decided_alike_every_time() -> None:

@@ -1,5 +1,7 @@
 """The cheapest way to run all pools at once: a device and a split for each, on nodes that pools of a device share.
 
+The nodes are kinds with a price and a number of each: offers of sellers, or the machines that stand there already.
+
 Branch and bound over the pools. Two bounds hold for every way to go on: the nodes that the pools settled so far need
 already, and each pool's GPUs at the least price of a GPU of its device.
 """
@@ -9,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Generic
 
-from infra.advice.offers import Offer
-from infra.advice.packing import NOTHING, Cost, Packing, pack
+from infra.packing.nodes import NOTHING, Cost, Kind, Packing, Row, pack
 
 MOST_STEPS = 20_000
 """Pools settled after which the best fleet so far is the answer. A few pools with dozens of offers take hundreds."""
@@ -19,25 +21,34 @@ MOST_STEPS = 20_000
 
 @dataclass(frozen=True)
 class Load:
-    """One way to run a pool: replicas of `size` GPUs on one kind of device."""
+    """One way to run a pool: replicas of `size` GPUs on one kind of device.
+
+    `places` are the kinds of nodes that may carry it, by their `place`; None for all of the device.
+    """
 
     pool: str
     device: str
     size: int
     replicas: int
+    places: frozenset[str] | None = None
 
     @property
     def gpus(self) -> int:
         """GPUs in use."""
         return self.size * self.replicas
 
+    @property
+    def row(self) -> Row:
+        """What its replicas ask of a node; those that ask alike are packed as one."""
+        return Row(self.size, self.places)
+
 
 @dataclass(frozen=True)
-class Fleet:
+class Fleet(Generic[Kind]):
     """A load for each pool, and the nodes of each device; `proven` is False where the search ended early."""
 
     loads: tuple[Load, ...]
-    packings: Mapping[str, Packing]
+    packings: Mapping[str, Packing[Kind]]
     proven: bool
 
     @property
@@ -50,39 +61,39 @@ class Fleet:
         return next(load for load in self.loads if load.pool == pool)
 
 
-class Market:
-    """All offers, by device, and what was already found out about packing replicas on them."""
+class Market(Generic[Kind]):
+    """All kinds of nodes, by device, and what was already found out about packing replicas on them."""
 
-    def __init__(self, offers: Iterable[Offer]) -> None:
-        self._offers: dict[str, list[Offer]] = {}
-        for offer in offers:
-            self._offers.setdefault(offer.device, []).append(offer)
-        self._packings: dict[tuple[str, tuple[tuple[int, int], ...]], Packing | None] = {}
+    def __init__(self, kinds: Iterable[Kind]) -> None:
+        self._kinds: dict[str, list[Kind]] = {}
+        for kind in kinds:
+            self._kinds.setdefault(kind.device, []).append(kind)
+        self._packings: dict[tuple[str, frozenset[tuple[Row, int]]], Packing[Kind] | None] = {}
 
     @property
     def devices(self) -> tuple[str, ...]:
-        """Every device on offer, in the order of the offers."""
-        return tuple(self._offers)
+        """Every device, in the order of the kinds."""
+        return tuple(self._kinds)
 
     def largest_node(self, device: str) -> int:
         """GPUs of the largest node with this device."""
-        return max(offer.gpus for offer in self._offers[device])
+        return max(kind.gpus for kind in self._kinds[device])
 
-    def pack(self, device: str, loads: Iterable[Load]) -> Packing | None:
-        """The cheapest nodes for all these loads together; None where the offers do not hold them."""
-        replicas: dict[int, int] = {}
+    def pack(self, device: str, loads: Iterable[Load]) -> Packing[Kind] | None:
+        """The cheapest nodes for all these loads together; None where there are too few."""
+        replicas: dict[Row, int] = {}
         for load in loads:
-            replicas[load.size] = replicas.get(load.size, 0) + load.replicas
-        key = device, tuple(sorted(replicas.items()))
+            replicas[load.row] = replicas.get(load.row, 0) + load.replicas
+        key = device, frozenset(replicas.items())
         if key not in self._packings:
-            self._packings[key] = pack(self._offers[device], replicas)
+            self._packings[key] = pack(self._kinds[device], replicas)
         return self._packings[key]
 
     def least(self, load: Load) -> Bound:
         """What the GPUs of a load cost at least, whatever the nodes: bounds of several loads may be added."""
-        offers = self._offers[load.device]
-        price = min(Fraction(offer.price_micro, offer.gpus) for offer in offers)
-        nodes = min(Fraction(1, offer.gpus) for offer in offers)
+        kinds = [kind for kind in self._kinds[load.device] if load.row.may_use(kind)]
+        price = min(Fraction(kind.price_micro, kind.gpus) for kind in kinds)
+        nodes = min(Fraction(1, kind.gpus) for kind in kinds)
         return Bound(price * load.gpus, nodes * load.gpus, load.gpus, load.gpus)
 
 
@@ -108,8 +119,8 @@ class Bound:
 _NONE = Bound(0, 0, 0, 0)
 
 
-def cheapest_fleet(choices: Sequence[Sequence[Load]], market: Market) -> Fleet | None:
-    """One of each pool's loads, so that the nodes of all cost least; None where the offers hold no such fleet.
+def cheapest_fleet(choices: Sequence[Sequence[Load]], market: Market[Kind]) -> Fleet[Kind] | None:
+    """One of each pool's loads, so that the nodes of all cost least; None where the nodes hold no such fleet.
 
     Least means: price, then nodes, then GPUs on them, then GPUs in use. Of fleets alike in all four, the smaller splits
     on the device that comes first.
@@ -117,10 +128,10 @@ def cheapest_fleet(choices: Sequence[Sequence[Load]], market: Market) -> Fleet |
     return _Search(choices, market).solve()
 
 
-class _Search:
+class _Search(Generic[Kind]):
     """The best fleet found so far. The pools that cost most are settled first, since they decide most."""
 
-    def __init__(self, choices: Sequence[Sequence[Load]], market: Market) -> None:
+    def __init__(self, choices: Sequence[Sequence[Load]], market: Market[Kind]) -> None:
         self._market = market
         ordered = [
             sorted(loads, key=lambda load: (market.least(load), load.size)) for loads in choices if loads
@@ -132,10 +143,10 @@ class _Search:
         self._rest = [_NONE]
         for loads in reversed(self._choices):
             self._rest.insert(0, self._rest[0] + market.least(loads[0]))
-        self._best: tuple[Bound, tuple[Load, ...], Mapping[str, Packing]] | None = None
+        self._best: tuple[Bound, tuple[Load, ...], Mapping[str, Packing[Kind]]] | None = None
         self._steps = 0
 
-    def solve(self) -> Fleet | None:
+    def solve(self) -> Fleet[Kind] | None:
         """The fleet of least cost."""
         if self._possible:
             self._settle((), {}, _NONE)
@@ -144,7 +155,7 @@ class _Search:
         _, loads, packings = self._best
         return Fleet(loads, packings, self._steps <= MOST_STEPS and all(p.proven for p in packings.values()))
 
-    def _settle(self, loads: tuple[Load, ...], packings: Mapping[str, Packing], least: Bound) -> None:
+    def _settle(self, loads: tuple[Load, ...], packings: Mapping[str, Packing[Kind]], least: Bound) -> None:
         """Try every load of the next pool that may lead to less than the best fleet; `least` bounds those settled."""
         if len(loads) == len(self._choices):
             self._best = _bound(packings, loads), loads, packings
@@ -168,7 +179,7 @@ class _Search:
         return self._best is not None and bound >= self._best[0]
 
 
-def _bound(packings: Mapping[str, Packing], loads: Iterable[Load]) -> Bound:
+def _bound(packings: Mapping[str, Packing[Kind]], loads: Iterable[Load]) -> Bound:
     """What these nodes cost, and with them any fleet of which they carry a part."""
     cost = sum((packing.cost for packing in packings.values()), NOTHING)
     return Bound(cost.price_micro, cost.nodes, cost.gpus, sum(load.gpus for load in loads))
