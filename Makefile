@@ -15,7 +15,7 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.14 python3.13 python3.12 pytho
 VENV := .venv/bin
 
 .NOTPARALLEL:
-.PHONY: help up preview down key setup setup-dev test check bench bench-front-door bench-sizing lock clean-cache
+.PHONY: help up preview down key setup setup-dev setup-test test check bench bench-front-door bench-sizing lock clean-cache
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -38,7 +38,10 @@ setup: ## make this computer ready; every verb does it first (PART=dev: without 
 setup-dev:
 	@$(PYTHON) -m tools.setup dev
 
-test: setup check ## everything: checks and all tests, real lab nodes and the real engine included
+setup-test:
+	@$(PYTHON) -m tools.setup test
+
+test: setup-test check ## everything: checks and all tests, real lab nodes and the real engine included
 	@tools/run $(VENV)/python -m pytest --numprocesses=$(WORKERS)
 
 check: setup-dev ## linter, formatter, types

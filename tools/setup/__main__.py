@@ -1,4 +1,4 @@
-"""`python3 -m tools.setup [all|dev|lab]`: makes this computer ready, and says so at once when it already is."""
+"""`python3 -m tools.setup [all|dev|lab|test]`: makes this computer ready, and says so at once when it already is."""
 
 from __future__ import annotations
 

