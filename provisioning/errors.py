@@ -9,6 +9,8 @@ ProvisioningError
 ├── UnitError               a systemd unit that does not come up, with its own last lines
 ├── GateError               a running program that does not hold what the plan promised
 ├── Interrupted             the operator stopped the run
+├── RotationError           a gateway that cannot do without this member now
+├── RingStopped             a change that was not begun, because another member of the ring failed
 ├── RolledBack              a change that failed, and how going back went
 ├── Unfinished              a change that failed and left the new version on the machine
 └── LabError                this computer cannot run lab nodes
@@ -136,11 +138,33 @@ class Interrupted(ProvisioningError):
         super().__init__(f"host {host}: stopped while {doing}; run again to go on")
 
 
-class RolledBack(ProvisioningError):
-    """A change that failed; the machine was taken back to what it was. `outcome` says how that went."""
+class RotationError(ProvisioningError):
+    """A ring that nobody would be left in."""
 
-    def __init__(self, cause: ProvisioningError, outcome: str) -> None:
+    def __init__(self, host: str, message: str) -> None:
+        super().__init__(f"host {host}: gateway: {message}")
+
+
+class RingStopped(ProvisioningError):
+    """A member that was left as it was, because the change of `failed`, of the same ring, did not succeed."""
+
+    def __init__(self, ring: str, member: str, failed: str) -> None:
+        super().__init__(
+            f"{member} was left as it was, serving: the change of {failed}, of the same ring {ring}, did not succeed "
+            f"in this run; see to {failed}, then run again"
+        )
+
+
+class RolledBack(ProvisioningError):
+    """A change that failed; the machine was taken back to what it was. `outcome` says how that went.
+
+    `serves` tells whether what ran before the change runs again, or still.
+    """
+
+    def __init__(self, cause: ProvisioningError, outcome: str, *, serves: bool = True) -> None:
         self.cause = cause
+        self.outcome = outcome
+        self.serves = serves
         super().__init__(f"{cause}\n({outcome})")
 
 

@@ -6,7 +6,17 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from provisioning.state import Artifact, Gate, OnChange, Probe, Ready, RenderedFile, ServiceState, Unit
+from provisioning.state import (
+    Artifact,
+    Gate,
+    OnChange,
+    Probe,
+    Ready,
+    RenderedFile,
+    Rotation,
+    ServiceState,
+    Unit,
+)
 
 
 def service_to_properties(service: ServiceState) -> dict[str, Any]:
@@ -26,6 +36,9 @@ def service_to_properties(service: ServiceState) -> dict[str, Any]:
     }
     if service.ready:
         properties["ready"] = {**asdict(service.ready), "probes": [asdict(p) for p in service.ready.probes]}
+    if service.rotation:
+        rotation = asdict(service.rotation)
+        properties["rotation"] = {**rotation, "command": list(service.rotation.command), "in_ring": True}
     return {key: value for key, value in properties.items() if value is not None}
 
 
@@ -42,7 +55,7 @@ def file_to_properties(file: RenderedFile) -> dict[str, str]:
 
 def service_from_properties(properties: Mapping[str, Any]) -> ServiceState:
     """The inverse of `service_to_properties`; keys of the resource that are not the service's are passed over."""
-    ready, gate = properties.get("ready"), properties.get("gate")
+    ready, gate, rotation = (properties.get(key) for key in ("ready", "gate", "rotation"))
     return ServiceState(
         name=properties["name"],
         packages=tuple(properties["packages"]),
@@ -53,7 +66,14 @@ def service_from_properties(properties: Mapping[str, Any]) -> ServiceState:
         units={name: _unit(item) for name, item in properties["units"].items()},
         ready=_ready(ready) if ready else None,
         gate=Gate(**{**gate, "tolerance": float(gate["tolerance"])}) if gate else None,
+        rotation=rotation_from_properties(rotation) if rotation else None,
     )
+
+
+def rotation_from_properties(item: Mapping[str, Any]) -> Rotation:
+    """The place in a ring alone, without `in_ring`, which is what a refresh finds, and always wanted."""
+    known = {key: value for key, value in item.items() if key != "in_ring"}
+    return Rotation(**{**known, "command": tuple(item["command"])})
 
 
 def _file(item: Mapping[str, str]) -> RenderedFile:

@@ -115,6 +115,22 @@ class Gate:
 
 
 @dataclass(frozen=True)
+class Rotation:
+    """The service's place in a gateway's ring, which it leaves before it is disturbed and enters when it is ready.
+
+    Of the members of `ring` one at a time is disturbed; `member` is this one's name. `command` is run on the gateway's
+    machine: `out MEMBER BY`, `in MEMBER ADDRESS BY`, `in-flight MEMBER`, `status`; it ends with 3 when no gateway runs
+    there, or none that knows the member. `address` is HOST:PORT. What is in flight after `drain_timeout_s` is cut.
+    """
+
+    ring: str
+    member: str
+    address: str
+    command: tuple[str, ...]
+    drain_timeout_s: int
+
+
+@dataclass(frozen=True)
 class ServiceState:
     """One program on one machine: everything that it needs there and nothing else.
 
@@ -132,6 +148,7 @@ class ServiceState:
     units: Mapping[str, Unit] = field(default_factory=dict)
     ready: Ready | None = None
     gate: Gate | None = None
+    rotation: Rotation | None = None
 
     @property
     def secrets(self) -> frozenset[str]:

@@ -40,6 +40,16 @@ class Changes:
         """Whether a file's content comes or goes, so that checkers and systemd have to look again."""
         return bool(self.put or self.remove)
 
+    @property
+    def touches_units(self) -> bool:
+        """Whether a process starts or ends, which a reload does not do."""
+        return bool(self.drop_units or self.stop or self.start or self.restart)
+
+    def disturbs(self, actual: Actual) -> bool:
+        """Whether a unit that runs now is stopped, for good or for a moment."""
+        ended = (*self.drop_units, *self.stop, *self.restart)
+        return any(name in actual.units and actual.units[name].active for name in ended)
+
 
 def find_changes(
     expected: ServiceState, actual: Actual, record: ServiceRecord, secrets: Mapping[str, str]

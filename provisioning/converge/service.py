@@ -1,16 +1,16 @@
 """One service on one machine: converge to the wanted state, read it back, remove it. Twice changes nothing.
 
-The order never varies: read, compare, write the record, packages, artifacts, files, the program's own checker, units,
-ready, gate. When a step after the record fails, the old files are put back and the old version runs again.
+The order never varies: read, compare, write the record, packages, artifacts, out of the ring, files, the program's own
+checker, units, ready, gate, into the ring. When a step after the record fails, the old files are put back and the old
+version runs again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 
 from provisioning.converge import artifacts, files, health, packages, units
+from provisioning.converge.accounting import Outcome, accounting, recording
 from provisioning.converge.actual import Actual, read_actual
 from provisioning.converge.changes import Changes, find_changes, restart_digest
 from provisioning.converge.machine import Machine
@@ -24,28 +24,37 @@ from provisioning.converge.record import (
     save_record,
     used_artifacts,
 )
+from provisioning.converge.rotation import Membership, leave_for_good, out_of_ring
 from provisioning.converge.version import Version
-from provisioning.errors import HostError, Interrupted, ProvisioningError, RolledBack, Unfinished
+from provisioning.errors import HostError, ProvisioningError
 from provisioning.state import ServiceState
 
 
-def converge(machine: Machine, wanted: Version, previous: Version | None = None) -> int | None:
+def converge(
+    machine: Machine,
+    wanted: Version,
+    previous: Version | None = None,
+    member: Membership | None = None,
+) -> int | None:
     """Bring the machine to `wanted`; the measured number of its gate, if it has one.
 
-    `previous` is what to go back to when the new version does not come up. Raises RolledBack when the machine holds the
-    previous version, as far as going back went, Unfinished when it holds the new one, and any other error when nothing
-    was changed.
+    `previous` is what to go back to when the new version does not come up. `member` is the service's place in a ring,
+    which it leaves only when its process is touched, and after all that takes long. Raises RolledBack when the machine
+    holds the previous version, as far as going back went, Unfinished when it holds the new one, and any other error
+    when nothing was changed.
     """
     with machine.lock:
         before = read(machine, wanted.state)
         changes = _prepare(machine, wanted, before)
-    with _accounting(previous, lambda _: "the previous version was left as it was"), machine.lock:
+    with accounting(previous, lambda _: Outcome("the previous version was left as it was")), machine.lock:
         _bring(machine, wanted, changes)
-    with _accounting(previous, lambda known: _go_back(machine, wanted, known, before, changes)):
+    absence = out_of_ring(member, touched=changes.touches_units, serves=changes.disturbs(before))
+    undoing = accounting(previous, lambda known: _go_back(machine, wanted, known, before, changes))
+    with recording(previous), absence, undoing:
         with machine.lock:
             _act(machine, wanted, changes)
         measured = _prove(machine, wanted)
-    with _accounting(None, lambda _: ""), machine.lock:
+    with accounting(None, lambda _: Outcome("")), machine.lock:
         _let_go(machine, wanted.state)
     return measured
 
@@ -56,8 +65,10 @@ def read(machine: Machine, expected: ServiceState) -> Actual:
     return read_actual(machine.shell, expected, own.service(expected.name).units)
 
 
-def remove(machine: Machine, name: str) -> None:
+def remove(machine: Machine, name: str, member: Membership | None = None) -> None:
     """Take a service away by its record: units, files, folders, artifacts and packages that it brought."""
+    if member:
+        leave_for_good(member)
     with machine.lock:
         own, others = load_records(machine.shell, machine.stack)
         service = own.service(name)
@@ -86,7 +97,9 @@ def _prepare(machine: Machine, wanted: Version, before: Actual) -> Changes:
     expected = wanted.state
     own, others = load_records(machine.shell, machine.stack)
     everybody = (own, *others)
-    owners = {path: owner_of(path, everybody, machine.stack, expected.name) for path in sorted(expected.files)}
+    owners = {
+        path: owner_of(path, everybody, machine.stack, expected.name) for path in sorted(expected.files)
+    }
     if taken := [f"{path} belongs to {owner}" for path, owner in owners.items() if owner]:
         raise HostError(machine.host, f"{', '.join(taken)}: two services cannot have one file")
     known = own.service(expected.name)
@@ -130,19 +143,6 @@ def _planned_record(
             **{path: path in brought or path in changes.artifacts for path in expected.artifacts},
         },
     )
-
-
-@contextmanager
-def _accounting(previous: Version | None, go_back: Callable[[Version], str]) -> Iterator[None]:
-    """Turns an error into one that tells what the machine holds now; `go_back` says how the way back went."""
-    try:
-        yield
-    except (HostError, Interrupted) as error:
-        raise Unfinished(error) from error
-    except ProvisioningError as error:
-        if previous is None:
-            raise Unfinished(error) from error
-        raise RolledBack(error, go_back(previous)) from error
 
 
 def _bring(machine: Machine, wanted: Version, changes: Changes) -> None:
@@ -210,8 +210,10 @@ def _let_go(machine: Machine, expected: ServiceState) -> None:
     save_record(machine.shell, own)
 
 
-def _go_back(machine: Machine, wanted: Version, previous: Version, before: Actual, changes: Changes) -> str:
-    """Put the old files back and let the old units run again; how that went, as a clause for the error."""
+def _go_back(
+    machine: Machine, wanted: Version, previous: Version, before: Actual, changes: Changes
+) -> Outcome:
+    """Put the old files back and let the old units run again."""
     machine.progress(f"{wanted.state.name} did not come up: going back")
     running = [name for name, unit in before.units.items() if unit.active]
     touched = tuple(name for name in running if name in (*changes.restart, *changes.drop_units))
@@ -226,5 +228,6 @@ def _go_back(machine: Machine, wanted: Version, previous: Version, before: Actua
         if touched:
             _prove(machine, Version(replace(previous.state, gate=None), previous.secrets))
     except ProvisioningError as error:
-        return f"going back to the previous version failed too: {error}"
-    return "the previous version is running again" if touched else "the previous files are back"
+        return Outcome(f"going back to the previous version failed too: {error}", serves=False)
+    clause = "the previous version is running again" if touched else "the previous files are back"
+    return Outcome(clause, serves=bool(running))

@@ -29,6 +29,10 @@ class Machines:
         with self._guard:
             return self._locks.setdefault((connection["address"], connection["port"]), threading.RLock())
 
+    def close(self) -> None:
+        """End every connection."""
+        self._connections.close_all()
+
 
 def address_of(connection: Mapping[str, Any]) -> Address:
     """The `connection` property of a Host as the SSH layer's address."""

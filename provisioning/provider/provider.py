@@ -11,6 +11,7 @@ from typing import Any
 
 from pulumi.provider.experimental import provider as rpc
 
+from provisioning.converge.ring import Rings
 from provisioning.provider.engine_log import EngineLog
 from provisioning.provider.host import HostResource
 from provisioning.provider.lab_node import LabNodeResource
@@ -33,6 +34,7 @@ class FleetProvider(rpc.Provider):
             "fleet:index:Service": ServiceResource(),
         }
         self._machines = Machines()
+        self._rings = Rings()
         self._log = EngineLog(engine_address)
         self._stopped = threading.Event()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="fleet")
@@ -93,6 +95,11 @@ class FleetProvider(rpc.Provider):
         """The operator pressed Ctrl-C: whoever waits stops waiting; a step that acts is finished first."""
         self._stopped.set()
 
+    def close(self) -> None:
+        """After the last call: end the connections, so that no machine keeps a login of ours until it times out."""
+        self._threads.shutdown()
+        self._machines.close()
+
     def identify(self, urn: str, inputs: Properties) -> str:
         """The id of a resource that was created but is not well."""
         return self._type(urn).identify(inputs)
@@ -107,7 +114,8 @@ class FleetProvider(rpc.Provider):
         return self._types[kind]
 
     def _context(self, urn: str) -> Context:
-        return Context(self._machines, self._log.progress(urn), self._log.warning(urn), self._stopped.is_set)
+        progress, warn = self._log.progress(urn), self._log.warning(urn)
+        return Context(self._machines, self._rings, progress, warn, self._stopped.is_set)
 
     async def _in_thread(self, work: Any, *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from provisioning.converge.ring import Rings
 from provisioning.provider.machines import Machines
 from provisioning.provider.values import Properties
 
@@ -20,9 +21,10 @@ class Failure:
 
 @dataclass(frozen=True)
 class Context:
-    """What an operation may use: the connections, a line of progress, a warning, and whether it should stop."""
+    """What an operation may use: connections, turns in rings, a line of progress, a warning, and whether to stop."""
 
     machines: Machines
+    rings: Rings
     progress: Callable[[str], None]
     warn: Callable[[str], None]
     stopped: Callable[[], bool]

@@ -92,7 +92,8 @@ def serve(engine_address: str) -> None:
 
 async def _serve(engine_address: str) -> None:
     server = grpc.aio.server(options=_GRPC_CHANNEL_OPTIONS)
-    servicer = Servicer(FleetProvider(engine_address), engine_address)
+    provider = FleetProvider(engine_address)
+    servicer = Servicer(provider, engine_address)
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
@@ -104,6 +105,7 @@ async def _serve(engine_address: str) -> None:
             number, lambda: asyncio.ensure_future(server.stop(_FINISH_S))
         )
     await server.wait_for_termination()
+    provider.close()
 
 
 def _end_with_parent(parent: int) -> None:

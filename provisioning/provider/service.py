@@ -14,6 +14,7 @@ from provisioning.converge.version import Version
 from provisioning.errors import Unfinished, Unreachable
 from provisioning.properties import file_to_properties, service_from_properties
 from provisioning.provider.forgetting import may_forget
+from provisioning.provider.membership import leaving, membership, with_ring
 from provisioning.provider.resource import Context, CreatedButFailed, Failure, Resource
 from provisioning.provider.values import UNKNOWN, Properties, has_unknown
 from provisioning.state import SECRET, OnChange, RenderedFile
@@ -21,6 +22,9 @@ from provisioning.state import SECRET, OnChange, RenderedFile
 _PATH = re.compile(r"/[A-Za-z0-9._@:+/-]+")
 _MODE = re.compile(r"0[0-7]{3}")
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
+
+_WAYS_IN = frozenset({"connection", "gateway"})
+"""What a running program's numbers do not depend on."""
 
 
 class ServiceResource(Resource):
@@ -49,14 +53,15 @@ class ServiceResource(Resource):
 
     def foresee(self, inputs: Properties, old: Properties) -> Properties:
         """The inputs, and the gate's report: kept when nothing that it depends on changes."""
-        same = {k: v for k, v in inputs.items() if k != "connection"}.items() <= old.items()
+        same = {k: v for k, v in inputs.items() if k not in _WAYS_IN}.items() <= old.items()
         return {**inputs, "gate_report": old.get("gate_report") if same else _foreseen_report(inputs)}
 
     def create(self, inputs: Properties, context: Context) -> Properties:
         """Converge a machine that may already hold what a killed run left."""
         machine = self._machine(inputs, context, wait_s=15)
         try:
-            measured = converging.converge(machine, _version(inputs))
+            member = membership(inputs, inputs, context)
+            measured = converging.converge(machine, _version(inputs), member=member)
         except Unfinished as error:
             raise CreatedButFailed(str(error), _with_report(inputs, None)) from error
         return _with_report(inputs, measured)
@@ -72,13 +77,15 @@ class ServiceResource(Resource):
         actual = converging.read(machine, service_from_properties(old))
         if not actual.files and not any(unit.active for unit in actual.units.values()):
             return None
-        return _without_missed_gate({**old, **_as_found(old, actual)})
+        found = {**old, **_as_found(old, actual)}
+        return _without_missed_gate(with_ring(found, context))
 
     def update(self, old: Properties, inputs: Properties, context: Context) -> Properties:
         """Converge to the new version, with the old one to go back to."""
         machine = self._machine(inputs, context)
         try:
-            measured = converging.converge(machine, _version(inputs), _version(old))
+            member = membership(old, inputs, context)
+            measured = converging.converge(machine, _version(inputs), _version(old), member)
         except Unfinished as error:
             raise CreatedButFailed(str(error), _with_report(inputs, None)) from error
         return _with_report(inputs, measured)
@@ -90,7 +97,7 @@ class ServiceResource(Resource):
         except Unreachable as error:
             may_forget(old["connection"], error, context.warn)
             return
-        converging.remove(machine, old["name"])
+        converging.remove(machine, old["name"], leaving(old, context))
 
     def _machine(self, inputs: Properties, context: Context, wait_s: float = 0) -> Machine:
         connection = inputs["connection"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from pulumi.provider.experimental.property_value import PropertyValue
@@ -23,7 +23,7 @@ class _Unknown:
 UNKNOWN: Final = _Unknown()
 
 SECRET_KEYS = frozenset({"secrets", "password"})
-"""Properties whose values are secret, on the way in and on the way out."""
+"""Properties whose values are secret, at any depth, on the way in and on the way out."""
 
 
 def to_plain(values: Mapping[str, PropertyValue]) -> Properties:
@@ -33,7 +33,7 @@ def to_plain(values: Mapping[str, PropertyValue]) -> Properties:
 
 def from_plain(values: Properties) -> dict[str, PropertyValue]:
     """Plain values as the engine's, the SECRET_KEYS marked as secret."""
-    return {key: _wrap(value).with_secret(key in SECRET_KEYS) for key, value in values.items()}
+    return {key: _wrap_named(key, value) for key, value in values.items()}
 
 
 def has_unknown(value: Any) -> bool:
@@ -88,13 +88,24 @@ def _plain(value: PropertyValue) -> Any:
     return inner
 
 
-def _wrap(value: Any) -> PropertyValue:
+def _wrap_named(key: str, value: Any) -> PropertyValue:
+    if key in SECRET_KEYS:  # a secret's parts are no secrets of their own, whatever they are called
+        return _wrap(value, _wrap_inside).with_secret(True)
+    return _wrap(value, _wrap_named)
+
+
+def _wrap_inside(key: str, value: Any) -> PropertyValue:
+    del key
+    return _wrap(value, _wrap_inside)
+
+
+def _wrap(value: Any, wrap_item: Callable[[str, Any], PropertyValue]) -> PropertyValue:
     if value is UNKNOWN:
         return PropertyValue(rpc.UNKNOWN)
     if isinstance(value, Mapping):
-        return PropertyValue({key: _wrap(item) for key, item in value.items()})
+        return PropertyValue({key: wrap_item(key, item) for key, item in value.items()})
     if isinstance(value, list | tuple):
-        return PropertyValue([_wrap(item) for item in value])
+        return PropertyValue([_wrap(item, wrap_item) for item in value])
     if isinstance(value, int) and not isinstance(value, bool):
         return PropertyValue(float(value))
     return PropertyValue(value)

@@ -23,7 +23,17 @@ from provisioning.converge.record import (
 )
 from provisioning.errors import ProvisioningError
 from provisioning.properties import service_from_properties, service_to_properties
-from provisioning.state import Artifact, Gate, OnChange, Probe, Ready, RenderedFile, ServiceState, Unit
+from provisioning.state import (
+    Artifact,
+    Gate,
+    OnChange,
+    Probe,
+    Ready,
+    RenderedFile,
+    Rotation,
+    ServiceState,
+    Unit,
+)
 
 SERVICE = ServiceState(
     name="agents-0",
@@ -35,6 +45,7 @@ SERVICE = ServiceState(
     units={"x.service": Unit(active=False, proof=("test", "-e", "/x y"))},
     ready=Ready("x.service", (Probe("http://127.0.0.1:1/", headers={"A": "b"}),), 5),
     gate=Gate("http://127.0.0.1:1/metrics", "m", "l", 10, 0.1, "KV tokens", "change x"),
+    rotation=Rotation("demo/agents", "agents-0", "192.0.2.1:8000", ("/rotate", "-v"), 300),
 )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -14,6 +14,8 @@ from provisioning.errors import HostError, Unreachable
 from provisioning.provider.forgetting import VARIABLE, may_forget
 from provisioning.provider.host import HostResource
 from provisioning.provider.lab_node import LabNodeResource
+from provisioning.provider.membership import leaving, membership, with_ring
+from provisioning.provider.resource import Context
 from provisioning.provider.service import ServiceResource
 from provisioning.provider.values import UNKNOWN, Properties, detailed_diff, from_plain, has_unknown, to_plain
 
@@ -30,6 +32,8 @@ SERVICE: Properties = {
     "checks": [],
     "units": {},
 }
+
+NO_CONTEXT = cast("Context", None)
 
 scalars = st.none() | st.booleans() | st.integers(-(2**50), 2**50) | st.text(max_size=20)
 trees = st.recursive(
@@ -54,8 +58,12 @@ def test_an_unknown_survives_the_wire() -> None:
 
 
 def test_secrets_are_marked_as_secret_on_the_way_out() -> None:
-    wrapped = from_plain({"secrets": {"api_key": "k"}, "password": "p", "name": "web"})
+    gateway = {"connection": {"name": "n1"}, "password": "p"}
+    wrapped = from_plain({"secrets": {"password": "k"}, "password": "p", "name": "web", "gateway": gateway})
     assert [key for key, value in wrapped.items() if value.is_secret] == ["secrets", "password"]
+    inner = {key: value.value for key, value in wrapped.items()}
+    assert [key for key, value in inner["gateway"].items() if value.is_secret] == ["password"]  # type: ignore[union-attr]
+    assert not inner["secrets"]["password"].is_secret  # type: ignore[index,call-overload]
 
 
 @given(st.dictionaries(keys, trees, max_size=4))
@@ -142,6 +150,13 @@ def test_a_preview_knows_the_gate_when_nothing_that_it_depends_on_changes() -> N
     changed = {**inputs, "packages": ["curl"]}
     assert ServiceResource().foresee(changed, old)["gate_report"]["measured"] is UNKNOWN
     assert ServiceResource().foresee(SERVICE, {})["gate_report"] is None
+
+
+def test_a_place_in_a_ring_needs_a_gateway_to_mean_anything() -> None:
+    assert "rotation" not in SERVICE
+    assert leaving({**SERVICE, "rotation": {"ring": "r"}}, NO_CONTEXT) is None
+    assert membership(SERVICE, {**SERVICE, "gateway": {}}, NO_CONTEXT) is None
+    assert with_ring(SERVICE, NO_CONTEXT) == SERVICE
 
 
 def test_a_preview_knows_a_connection_only_while_the_access_stays() -> None:

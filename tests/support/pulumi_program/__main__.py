@@ -1,4 +1,7 @@
-"""Resources as a test wrote them: {"name": {"kind": "Service", "properties": {…}, "secrets": {…}, "host": "name"}}."""
+"""Resources as a test wrote them: {"name": {"kind": "Service", "properties": {…}, "secrets": {…}, "host": "name"}}.
+
+"gateway" names the host of a service's gateway, "node" the lab node of a host, "after" what comes before.
+"""
 
 import json
 import os
@@ -14,6 +17,8 @@ for name, item in json.loads(Path(os.environ["FLEET_TEST_RESOURCES"]).read_text(
     options = pulumi.ResourceOptions(depends_on=[made[other] for other in item.get("after", [])])
     if "host" in item:
         properties["connection"] = made[item["host"]].connection
+    if "gateway" in item:
+        properties["gateway"] = {"connection": made[item["gateway"]].connection}
     if "node" in item:
         properties["access"] = made[item["node"]].connection
     if "secrets" in item:
