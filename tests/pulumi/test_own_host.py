@@ -11,7 +11,7 @@ from provisioning import lab
 from provisioning.state import OnChange, RenderedFile, ServiceState
 from support.lab_stacks import StartedNode
 from support.pulumi_stacks import Stack
-from support.small_service import KEY_PATH, UNIT, UNIT_PATH, on_own_host, web
+from support.small_service import KEY_PATH, UNIT, UNIT_PATH, on_own_host, renamed, web
 from support.snapshots import differences, snapshot_of
 
 
@@ -31,23 +31,6 @@ def demanding_service() -> ServiceState:
     return replace(service, files={**service.files, **files})
 
 
-def renamed(service: ServiceState) -> ServiceState:
-    """The same service with places of its own."""
-
-    def theirs(text: str) -> str:
-        return text.replace("agentfleet-test", "theirs").replace("fleet-test-web", "theirs")
-
-    return replace(
-        service,
-        files={theirs(path): replace(file, text=theirs(file.text)) for path, file in service.files.items()},
-        directories=tuple(theirs(path) for path in service.directories),
-        artifacts={theirs(path): artifact for path, artifact in service.artifacts.items()},
-        checks=tuple(tuple(theirs(word) for word in check) for check in service.checks),
-        units={theirs(name): unit for name, unit in service.units.items()},
-        ready=replace(service.ready, unit=theirs(service.ready.unit)) if service.ready else None,
-    )
-
-
 def test_after_destroy_the_machine_is_as_it_was(own_host: StartedNode, stack: Stack, tmp_path: Path) -> None:
     own_host.sh("apt-get -q update")
     before = snapshot_of(own_host.shell, tmp_path / "before.json")
@@ -64,7 +47,10 @@ def test_two_stacks_on_one_machine_leave_each_other_alone(
 ) -> None:
     own_host.sh("apt-get -q update")
     before = snapshot_of(own_host.shell, tmp_path / "before.json")
-    mine, theirs = web(packages=("nginx-light",)), renamed(web(port=8001, packages=("nginx-light",)))
+    mine, theirs = (
+        web(packages=("nginx-light",)),
+        renamed(web(port=8001, packages=("nginx-light",)), "theirs"),
+    )
     stack.declare(on_own_host(stack, mine, own_host))
     other_stack.declare(on_own_host(other_stack, theirs, own_host))
     stack.up()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from provisioning.properties import service_to_properties
@@ -58,6 +59,23 @@ def web(
     )
 
 
+def renamed(service: ServiceState, word: str) -> ServiceState:
+    """The same service with places of its own, so that several fit on one machine."""
+
+    def theirs(text: str) -> str:
+        return text.replace("agentfleet-test", word).replace("fleet-test-web", word)
+
+    return replace(
+        service,
+        files={theirs(path): replace(file, text=theirs(file.text)) for path, file in service.files.items()},
+        directories=tuple(theirs(path) for path in service.directories),
+        artifacts={theirs(path): artifact for path, artifact in service.artifacts.items()},
+        checks=tuple(tuple(theirs(word) for word in check) for check in service.checks),
+        units={theirs(name): unit for name, unit in service.units.items()},
+        ready=replace(service.ready, unit=theirs(service.ready.unit)) if service.ready else None,
+    )
+
+
 def on_lab_node(stack: Stack, service: ServiceState, host: int = 10) -> dict[str, Any]:
     """Resources: a lab node at that address of the stack's network, a host on it and the service."""
     node = {
@@ -74,7 +92,7 @@ def on_lab_node(stack: Stack, service: ServiceState, host: int = 10) -> dict[str
             "node": "n1",
             "properties": {"stack": stack.name, "requirements": {}, "reachable": True},
         },
-        "web": _service_on(stack, "h1", service),
+        "web": service_on(stack, "h1", service),
     }
 
 
@@ -96,10 +114,10 @@ def on_own_host(
         "ephemeral": False,
     }
     host = {"stack": stack.name, "access": access, "requirements": {}, "reachable": True}
-    return {"h1": {"kind": "Host", "properties": host}, "web": _service_on(stack, "h1", service, secrets)}
+    return {"h1": {"kind": "Host", "properties": host}, "web": service_on(stack, "h1", service, secrets)}
 
 
-def _service_on(
+def service_on(
     stack: Stack, host: str, service: ServiceState, secrets: Mapping[str, str] = SECRETS
 ) -> dict[str, Any]:
     """The service as a resource of the test program."""
