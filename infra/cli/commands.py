@@ -5,17 +5,14 @@ Imports stand inside the commands, so that each pays for what it needs alone.
 
 from __future__ import annotations
 
-import sys
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from infra.cli.answers import Format, FormatOption, SpecPath, planned, print_json, print_tables
+from infra.cli.cost import cost
 from infra.errors import PlanError
-
-if TYPE_CHECKING:
-    from infra.plan import FleetPlan
 
 app = typer.Typer(
     help="Plan, render and check a fleet of LLM agents; nothing here touches a machine.",
@@ -23,42 +20,20 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-SpecPath = Annotated[
-    Path, typer.Argument(metavar="SPEC", help="The fleet's spec, such as stacks/stage1.fleet.yaml.")
-]
-
-
-_PIPE_WIDTH = 160
-"""Columns of the tables where nobody tells how wide the terminal is, as in a pipe or a log."""
-
-
-class Format(StrEnum):
-    """How a command prints its answer."""
-
-    TABLE = "table"
-    JSON = "json"
-
 
 @app.command()
-def plan(
-    spec: SpecPath,
-    format_: Annotated[
-        Format, typer.Option("--format", help="Tables to read or JSON to script against.")
-    ] = Format.TABLE,
-) -> None:
+def plan(spec: SpecPath, format_: FormatOption = Format.TABLE) -> None:
     """Print every decision: nodes, GPUs, replicas, memory, flags with a reason each, and what an hour costs."""
-    decided = _plan(spec)
+    decided = planned(spec)
     if format_ is Format.JSON:
-        import json
-
-        print(json.dumps(decided.to_dict(), indent=2))
+        print_json(decided.to_dict())
         return
-    from rich.console import Console
-
     from infra.cli.tables import plan_tables
 
-    console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
-    console.print(plan_tables(decided))
+    print_tables(plan_tables(decided))
+
+
+app.command()(cost)
 
 
 @app.command()
@@ -81,9 +56,7 @@ def advise(
     spot: Annotated[
         bool, typer.Option("--spot", help="Take nodes at spot prices too, which can be taken back.")
     ] = False,
-    format_: Annotated[
-        Format, typer.Option("--format", help="Tables to read or JSON to script against.")
-    ] = Format.TABLE,
+    format_: FormatOption = Format.TABLE,
 ) -> None:
     """Print which machines to rent for a spec, whatever its nodes are: the cheapest that fit, and why not others."""
     from infra.advice.command import advise_spec
@@ -94,16 +67,11 @@ def advise(
     models = read_models(asked, spec.parent)
     advice = advise_spec(asked, models, offers=offer or (), devices=device or (), spot=spot)
     if format_ is Format.JSON:
-        import json
-
-        print(json.dumps(advice.to_dict(), indent=2))
+        print_json(advice.to_dict())
         return
-    from rich.console import Console
-
     from infra.advice.tables import advice_tables
 
-    console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
-    console.print(advice_tables(asked.name, advice, with_offers=bool(offer)))
+    print_tables(advice_tables(asked.name, advice, with_offers=bool(offer)))
 
 
 @app.command()
@@ -118,7 +86,7 @@ def render(
     from infra.plan.text import count_text
     from infra.render import render as render_services
 
-    services = render_services(_plan(spec))
+    services = render_services(planned(spec))
     files = {
         f"{node}{path}": (file.text, file.mode)
         for node, states in services.items()
@@ -135,7 +103,7 @@ def check(spec: SpecPath) -> None:
     from infra.plan.text import count_text
     from infra.render import render as render_services
 
-    decided = _plan(spec)
+    decided = planned(spec)
     render_services(decided)
     for note in decided.notes:
         if note.severity == "warning":
@@ -158,12 +126,3 @@ def schema() -> None:
 def size() -> None:
     """Size one replica without a spec; `fleet size --help` names its options, which are vLLM's own."""
     raise NotImplementedError("infra/cli/main.py hands `fleet size` to infra/cli/size.py")
-
-
-def _plan(path: Path) -> FleetPlan:
-    from infra.plan import make_plan
-    from infra.plan.read_models import read_models
-    from infra.spec import load
-
-    spec = load(path)
-    return make_plan(spec, read_models(spec, path.parent))

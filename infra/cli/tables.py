@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from infra.cli.cost_tables import bill_table
+from infra.cli.table import table
 from infra.memory import MemoryBudget
 from infra.plan.fleet_plan import FleetPlan, NodePlan
 from infra.plan.text import cost_text, count_text, size_text
@@ -31,6 +33,7 @@ def plan_tables(plan: FleetPlan) -> RenderableType:
     return Group(
         _heading(plan),
         _nodes(plan),
+        bill_table(plan.cost),
         _pools(plan),
         _replicas(plan),
         *_gateway(plan),
@@ -38,27 +41,6 @@ def plan_tables(plan: FleetPlan) -> RenderableType:
         *_flags(plan),
         *_notes(plan),
     )
-
-
-def _table(
-    title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], numbers: Collection[str] = ()
-) -> Table:
-    """A table without lines; the columns named in `numbers` stand to the right."""
-    table = Table(
-        title=f"\n{title}",
-        title_justify="left",
-        title_style="bold",
-        box=None,
-        pad_edge=False,
-        padding=(0, 2, 0, 0),
-    )
-    for column in columns:
-        table.add_column(
-            column, justify="right" if column in numbers else "left", header_style="dim", overflow="fold"
-        )
-    for row in rows:
-        table.add_row(*(Text(str(cell)) for cell in row))
-    return table
 
 
 def _heading(plan: FleetPlan) -> Text:
@@ -71,19 +53,21 @@ def _nodes(plan: FleetPlan) -> Table:
     def row(node: NodePlan) -> tuple[object, ...]:
         carried = plan.replicas_on(node.name)
         gpus = sum(len(replica.gpu_ids) for replica in carried)
-        engines = count_text(len(carried), "replica") if node.on_cpu else f"{gpus} of {node.device_count} GPUs"
+        engines = (
+            count_text(len(carried), "replica") if node.on_cpu else f"{gpus} of {node.device_count} GPUs"
+        )
         beside = plan.services_beside(node.name)
         use = ", ".join([*beside, engines] if carried or not beside else beside)
         address = f"{node.user}@{node.address}:{node.port}"
         return node.name, address, node.device, use, cost_text(node.price_per_hour), node.price_source
 
     columns = ("node", "reached as", "device", "in use", "price", "source of the price")
-    return _table("Nodes", columns, map(row, plan.nodes))
+    return table("Nodes", columns, map(row, plan.nodes))
 
 
 def _pools(plan: FleetPlan) -> Table:
     rows = ((pool.name, item.name, item.value, item.reason) for pool in plan.pools for item in pool.decisions)
-    return _table("Pools", ("pool", "number", "value", "why"), rows, numbers=("value",))
+    return table("Pools", ("pool", "number", "value", "why"), rows, numbers=("value",))
 
 
 def _replicas(plan: FleetPlan) -> Table:
@@ -100,13 +84,13 @@ def _replicas(plan: FleetPlan) -> Table:
         for replica in plan.replicas
     )
     columns = ("replica", "node", "GPUs", "model", "address", "slots", "KV tokens")
-    return _table("Replicas", columns, rows, numbers=("slots", "KV tokens"))
+    return table("Replicas", columns, rows, numbers=("slots", "KV tokens"))
 
 
 def _gateway(plan: FleetPlan) -> Iterator[Table]:
     if plan.gateway:
         rows = ((item.name, item.value, item.reason) for item in plan.gateway.decisions)
-        yield _table(f"Gateway ({plan.gateway.kind})", ("", "value", "why"), rows)
+        yield table(f"Gateway ({plan.gateway.kind})", ("", "value", "why"), rows)
 
 
 def _memory(plan: FleetPlan) -> Table:
@@ -114,7 +98,7 @@ def _memory(plan: FleetPlan) -> Table:
     names = [pool.name for pool in plan.pools]
     budgets = [next(replica.memory for replica in plan.replicas if replica.pool == name) for name in names]
     rows = [(name, *(size_text(part(memory)) for memory in budgets)) for name, part in _MEMORY_PARTS]
-    return _table("Memory of each GPU", ("", *names), rows, numbers=names)
+    return table("Memory of each GPU", ("", *names), rows, numbers=names)
 
 
 def _flags(plan: FleetPlan) -> Iterator[Table]:
@@ -122,7 +106,7 @@ def _flags(plan: FleetPlan) -> Iterator[Table]:
     for pool in plan.pools:
         first = next(replica for replica in plan.replicas if replica.pool == pool.name)
         rows = ((flag.name, flag.value, flag.reason) for flag in first.flags)
-        yield _table(f"Flags of {first.name}", ("flag", "value", "why"), rows)
+        yield table(f"Flags of {first.name}", ("flag", "value", "why"), rows)
 
 
 def _notes(plan: FleetPlan) -> Iterator[Text]:

@@ -59,8 +59,13 @@ def load_api_prices() -> Mapping[str, ApiPrice]:
 
 def mixed_price(usd_per_million_tokens: float) -> ApiPrice:
     """A price that does not tell input from output, as the operator states it."""
-    rate = usd_per_million_tokens
-    return ApiPrice("stated", rate, rate, rate, date="", source="stated by the operator")
+    return stated_price(usd_per_million_tokens, usd_per_million_tokens)
+
+
+def stated_price(input_rate: float, output_rate: float, cached_rate: float | None = None) -> ApiPrice:
+    """A price that the operator states, per million tokens; input seen before costs as much as new where not told."""
+    cached = input_rate if cached_rate is None else cached_rate
+    return ApiPrice("stated", input_rate, cached, output_rate, date="", source="stated by the operator")
 
 
 def usd_per_interaction(price: ApiPrice, interaction: Interaction) -> float:
