@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from infra.plan.fleet_plan import FleetPlan, NodePlan
+from infra.plan.gateway import SERVICE as GATEWAY
 from infra.plan.guards import guards_on
 from infra.render.engines import replica_service
 from infra.render.firewall import SERVICE as FIREWALL
 from infra.render.firewall import firewall_service
+from infra.render.nginx import nginx_service
 from provisioning.state import ServiceState
 
 
@@ -25,3 +27,5 @@ def _services(plan: FleetPlan, node: NodePlan) -> Iterator[tuple[str, ServiceSta
         yield FIREWALL, firewall_service(plan, guards)
     for replica in plan.replicas_on(node.name):
         yield replica.name, replica_service(plan, node, replica)
+    if plan.gateway and plan.gateway.node == node.name:
+        yield GATEWAY, nginx_service(plan, plan.gateway)

@@ -10,7 +10,7 @@ from infra.render.artifacts import replica_artifacts
 from infra.render.firewall import firewall_unit, table_name
 from infra.render.templates import template_text
 from infra.render.words import UNITS, systemd_word
-from provisioning.state import Gate, Probe, Ready, RenderedFile, ServiceState, Unit
+from provisioning.state import Gate, Probe, Ready, RenderedFile, Rotation, ServiceState, Unit
 
 _GPU_PACKAGES = (
     "ca-certificates",
@@ -59,6 +59,7 @@ def replica_service(plan: FleetPlan, node: NodePlan, replica: ReplicaPlan) -> Se
         units={unit: Unit()},
         ready=Ready(unit, _probes(replica), replica.ready_timeout_s),
         gate=_gate(replica),
+        rotation=_rotation(plan, node, replica),
     )
 
 
@@ -124,6 +125,19 @@ def _probes(replica: ReplicaPlan) -> tuple[Probe, ...]:
             headers=_AUTHORIZATION,
             timeout_s=120,
         ),
+    )
+
+
+def _rotation(plan: FleetPlan, node: NodePlan, replica: ReplicaPlan) -> Rotation | None:
+    """Replicas of one pool stand in for each other, so one of them at a time may be away."""
+    if plan.gateway is None:
+        return None
+    return Rotation(
+        ring=f"{plan.name}/{replica.pool}",
+        member=replica.name,
+        address=f"{node.listen_address}:{replica.port}",
+        command=(plan.gateway.rotate,),
+        drain_timeout_s=plan.gateway.drain_timeout_s,
     )
 
 

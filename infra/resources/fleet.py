@@ -105,7 +105,7 @@ class Fleet(pulumi.ComponentResource):
                 "secrets": pulumi.Output.secret(
                     {secret: self._secrets[secret] for secret in sorted(state.secrets)}
                 ),
-                **({"gateway": self._gateway} if self._gateway and state.rotation else {}),
+                **({"gateway": self._gateway} if state.rotation else {}),
             }
             made[place] = Service(f"{node}/{name}", properties, options)
         return made
