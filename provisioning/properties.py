@@ -33,9 +33,9 @@ def service_to_properties(service: ServiceState) -> dict[str, Any]:
         },
         "checks": [list(check) for check in service.checks],
         "units": {name: {**asdict(unit), "proof": list(unit.proof)} for name, unit in service.units.items()},
+        "data_folders": list(service.data_folders) or None,
+        "ready": _ready_to_properties(service.ready) if service.ready else None,
     }
-    if service.ready:
-        properties["ready"] = {**asdict(service.ready), "probes": [asdict(p) for p in service.ready.probes]}
     if service.rotation:
         rotation = asdict(service.rotation)
         properties["rotation"] = {**rotation, "command": list(service.rotation.command), "in_ring": True}
@@ -64,6 +64,7 @@ def service_from_properties(properties: Mapping[str, Any]) -> ServiceState:
         artifacts=_artifacts(properties["artifacts"]),
         checks=tuple(tuple(check) for check in properties["checks"]),
         units={name: _unit(item) for name, item in properties["units"].items()},
+        data_folders=tuple(properties.get("data_folders") or ()),
         ready=_ready(ready) if ready else None,
         gate=Gate(**{**gate, "tolerance": float(gate["tolerance"])}) if gate else None,
         rotation=rotation_from_properties(rotation) if rotation else None,
@@ -74,6 +75,16 @@ def rotation_from_properties(item: Mapping[str, Any]) -> Rotation:
     """The place in a ring alone, without `in_ring`, which is what a refresh finds, and always wanted."""
     known = {key: value for key, value in item.items() if key != "in_ring"}
     return Rotation(**{**known, "command": tuple(item["command"])})
+
+
+def _ready_to_properties(ready: Ready) -> dict[str, Any]:
+    properties = {
+        "unit": ready.unit,
+        "probes": [asdict(p) for p in ready.probes],
+        "timeout_s": ready.timeout_s,
+    }
+    commands = [list(command) for command in ready.commands]
+    return {**properties, **({"commands": commands} if commands else {})}
 
 
 def _file(item: Mapping[str, str]) -> RenderedFile:
@@ -93,4 +104,6 @@ def _unit(item: Mapping[str, Any]) -> Unit:
 
 
 def _ready(item: Mapping[str, Any]) -> Ready:
-    return Ready(item["unit"], tuple(Probe(**probe) for probe in item["probes"]), item["timeout_s"])
+    probes = tuple(Probe(**probe) for probe in item["probes"])
+    commands = tuple(tuple(command) for command in item.get("commands") or ())
+    return Ready(item["unit"], probes, item["timeout_s"], commands)

@@ -90,11 +90,15 @@ class Probe:
 
 @dataclass(frozen=True)
 class Ready:
-    """When a service counts as ready: every probe in order, while `unit` stays alive, within `timeout_s`."""
+    """When a service counts as ready: every probe in order, while `unit` stays alive, within `timeout_s`.
+
+    `commands` come before the probes: each is run as root on the machine until it succeeds.
+    """
 
     unit: str
     probes: tuple[Probe, ...]
     timeout_s: int
+    commands: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -137,6 +141,7 @@ class ServiceState:
     `directories` belong to the service alone: a file in one that is not in `files` is drift and is removed.
     `checks` are the program's own checkers, run after the files are in place and before a unit is touched.
     `packages` are the distribution's; those that were not installed before are removed with the service.
+    `data_folders` hold what nobody else has: while one is not empty, only the operator's word removes the service.
     """
 
     name: str
@@ -146,6 +151,7 @@ class ServiceState:
     artifacts: Mapping[str, Artifact] = field(default_factory=dict)
     checks: tuple[tuple[str, ...], ...] = ()
     units: Mapping[str, Unit] = field(default_factory=dict)
+    data_folders: tuple[str, ...] = ()
     ready: Ready | None = None
     gate: Gate | None = None
     rotation: Rotation | None = None

@@ -12,6 +12,7 @@ from infra.memory import MemoryBudget
 
 if TYPE_CHECKING:
     from infra.plan.gateway import GatewayPlan
+    from infra.plan.state import StatePlan
 
 
 @dataclass(frozen=True)
@@ -195,6 +196,7 @@ class FleetPlan:
     cost_per_hour: float | None
     notes: tuple[Note, ...]
     gateway: GatewayPlan | None = None
+    state: StatePlan | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The plan as plain JSON values."""
@@ -205,5 +207,6 @@ class FleetPlan:
         return tuple(replica for replica in self.replicas if replica.node == node)
 
     def services_beside(self, node: str) -> tuple[str, ...]:
-        """What else this node carries: the gateway."""
-        return ("gateway",) if self.gateway and self.gateway.node == node else ()
+        """What else this node carries: the gateway, the state store."""
+        gateway = ("gateway",) if self.gateway and self.gateway.node == node else ()
+        return (*gateway, *(("state",) if self.state and self.state.stands_on(node) else ()))

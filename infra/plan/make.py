@@ -16,6 +16,7 @@ from infra.plan.nodes import lab_network, plan_nodes
 from infra.plan.placement import Ledger
 from infra.plan.reasons import fleet_notes, pool_decisions, pool_notes
 from infra.plan.replicas import plan_replicas
+from infra.plan.state import plan_state, state_notes
 from infra.plan.wishes import wish
 from infra.plan.workload_notes import context_notes, seat_notes, spread_notes
 from infra.spec import FleetSpec
@@ -37,8 +38,10 @@ def make_plan(spec: FleetSpec, models: Mapping[str, Model]) -> FleetPlan:
     pools = [_pool_plan(spec, choice, replicas) for choice in choices]
     front = min(pools, key=lambda pool: _FRONT_ROLES.index(pool.role))
     gateway = plan_gateway(spec, nodes, pools, replicas, front.name)
+    state = plan_state(spec, nodes, replicas)
     notes = [note for choice in choices for note in _notes_of(spec, choice, replicas)]
     beside = {gateway.node} if gateway else set()
+    beside |= {member.node for member in state.members} if state else set()
     cost = bill(nodes, replicas)
     return FleetPlan(
         name=spec.name,
@@ -51,8 +54,14 @@ def make_plan(spec: FleetSpec, models: Mapping[str, Model]) -> FleetPlan:
         endpoint=f"{gateway.base_url}/v1" if gateway else front.endpoints[0],
         cost=cost,
         cost_per_hour=round(cost.total.usd_per_hour, 2) if cost.total else None,
-        notes=(*context_notes(spec), *notes, *fleet_notes(spec, nodes, replicas, beside)),
+        notes=(
+            *context_notes(spec),
+            *notes,
+            *state_notes(spec, state, nodes),
+            *fleet_notes(spec, nodes, replicas, beside),
+        ),
         gateway=gateway,
+        state=state,
     )
 
 

@@ -16,9 +16,13 @@ def machine_needs(plan: FleetPlan, node: NodePlan) -> dict[str, Any]:
     replicas = plan.replicas_on(node.name)
     carries = replicas or plan.services_beside(node.name)
     needs: dict[str, Any] = {"listen_address": node.listen_address} if carries else {}
+    store_bytes = plan.state.machine_bytes if plan.state and plan.state.stands_on(node.name) else 0
     if node.on_cpu:
         sizes = (replica.memory.weights_bytes + replica.memory.kv_cache_bytes for replica in replicas)
-        return {**needs, "memory_bytes": sum(size_bytes + ENGINE_MEMORY_BYTES for size_bytes in sizes)}
+        engines_bytes = sum(size_bytes + ENGINE_MEMORY_BYTES for size_bytes in sizes)
+        return {**needs, "memory_bytes": engines_bytes + store_bytes}
+    if store_bytes:
+        needs["memory_bytes"] = store_bytes
     device = device_named(node.device)
     return {
         **needs,

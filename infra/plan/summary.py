@@ -6,6 +6,7 @@ from typing import Any
 
 from infra.plan.fleet_plan import FleetPlan, ReplicaPlan
 from infra.plan.gateway import GatewayPlan
+from infra.plan.state import StatePlan
 from infra.plan.text import cost_text, size_text
 
 
@@ -27,6 +28,7 @@ def summarise(plan: FleetPlan) -> dict[str, Any]:
         },
         "replicas": {replica.name: _replica(replica) for replica in plan.replicas},
         **({"gateway": _gateway(plan.gateway)} if plan.gateway else {}),
+        **({"state": _state(plan.state)} if plan.state else {}),
         "cost": cost_text(plan.cost_per_hour),
         "notes": [f"{note.path}: {note.text}" for note in plan.notes],
     }
@@ -54,3 +56,7 @@ def _gateway(gateway: GatewayPlan) -> dict[str, Any]:
         "address": gateway.base_url,
         **{item.name: item.value for item in gateway.decisions},
     }
+
+
+def _state(state: StatePlan) -> dict[str, Any]:
+    return {"kind": state.kind, **{item.name: item.value for item in state.decisions}}

@@ -92,6 +92,30 @@ class StateKind(StrEnum):
 
     NONE = "none"
     REDIS = "redis"
+    VALKEY = "valkey"
+
+
+class Saver(StrEnum):
+    """LangGraph's checkpoint savers: on any server, or with RedisJSON and RediSearch alone."""
+
+    VALKEY = "valkey"
+    REDIS = "redis"
+    SHALLOW = "shallow"
+
+
+class Durability(StrEnum):
+    """When LangGraph writes checkpoints: beside the next step, before it, or at the end of a turn."""
+
+    ASYNC = "async"
+    SYNC = "sync"
+    EXIT = "exit"
+
+
+class StateHa(StrEnum):
+    """What takes over when the store's node dies."""
+
+    NONE = "none"
+    SENTINEL = "sentinel"
 
 
 class QueueKind(StrEnum):

@@ -68,6 +68,10 @@ SshPort = Annotated[int, Strict(), Field(ge=1, le=65535)]
 if TYPE_CHECKING:
     KvCacheBytes = int
     RequestBytes = int
+    StoreBytes = int
+    TextBytes = int
 else:
     KvCacheBytes = _size_type(2**20, 2**40, "64MiB")
     RequestBytes = _size_type(2**16, 2**30, "32MiB")
+    StoreBytes = _size_type(2**25, 2**44, "4GiB")
+    TextBytes = _size_type(2**10, 2**30, "32KiB")

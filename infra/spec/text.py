@@ -120,6 +120,12 @@ CookieName = Annotated[
     str,
     Matches(r"[A-Za-z][A-Za-z0-9_]{0,63}", "must be letters, digits and _, such as agentfleet_session"),
 ]
+KeyPrefix = Annotated[
+    str,
+    Matches(
+        r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", "must be letters, digits and _ . -, such as notes for notes:*"
+    ),
+]
 ConfigKey = Annotated[str, BeforeValidator(_config_key)]
 NodeFolder = Annotated[str, AfterValidator(_node_folder)]
 Line = Annotated[str, AfterValidator(one_line)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,16 +23,16 @@ PROGRESS_S = 5
 
 
 def wait_until_ready(machine: Machine, ready: Ready, secrets: Mapping[str, str]) -> None:
-    """Return when every probe answers.
+    """Return when every command succeeds and every probe answers.
 
     Raises UnitError with the unit's own last lines when it dies or the time is over, and Interrupted when the operator
     stops the run.
     """
     shell, unit, started_at = machine.shell, ready.unit, time.monotonic()
     first = _watch(shell, ready)
-    pending = list(ready.probes)
+    pending: list[tuple[str, ...] | Probe] = [*ready.commands, *ready.probes]
     while True:
-        answer = _ask(shell, pending[0], secrets) if pending else None
+        answer = _answer(shell, pending[0], secrets) if pending else None
         now = _watch(shell, ready)
         waited_s = time.monotonic() - started_at
         if now.invocation != first.invocation or not now.state.startswith(("active", "reloading")):
@@ -45,7 +46,7 @@ def wait_until_ready(machine: Machine, ready: Ready, secrets: Mapping[str, str])
             continue
         if waited_s > ready.timeout_s:
             problem = answer or "is answered by another program"
-            reason = f"is not ready after {ready.timeout_s} s: {ready.probes[-len(pending)].url} {problem}"
+            reason = f"is not ready after {ready.timeout_s} s: {_name(pending[0])} {problem}"
             raise UnitError(machine.host, unit, reason, last_lines(shell, unit, first.invocation))
         if machine.stopped():
             raise Interrupted(machine.host, f"waiting for {unit}")
@@ -78,6 +79,19 @@ def read_sample_label(page: str, metric: str, label: str) -> int | None:
             if found:
                 return int(float(found[1]))
     return None
+
+
+def _name(probe: tuple[str, ...] | Probe) -> str:
+    return probe.url if isinstance(probe, Probe) else f"`{shlex.join(probe)}`"
+
+
+def _answer(shell: Connection, probe: tuple[str, ...] | Probe, secrets: Mapping[str, str]) -> str | None:
+    """None when the probe is answered as wanted, else what happened instead."""
+    if isinstance(probe, Probe):
+        return _ask(shell, probe, secrets)
+    result = shell.run(probe, timeout_s=30, check=False)
+    said = (result.stderr.strip() or result.stdout.strip()).splitlines()
+    return f"fails ({said[-1] if said else f'exit {result.exit_code}'})" if result.exit_code else None
 
 
 def _ask(shell: Connection, probe: Probe, secrets: Mapping[str, str]) -> str | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from provisioning.errors import ProvisioningError
 from provisioning.ssh import Connection
@@ -40,18 +41,21 @@ class ServiceRecord:
     units: tuple[str, ...] = ()
     artifacts: Mapping[str, bool] = field(default_factory=dict)
     started: Mapping[str, Started] = field(default_factory=dict)
+    data_folders: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Install:
     """One run of the package manager: what was asked for and all that it brought.
 
-    `leavings` are paths that were not there before and that the packages do not clean up themselves.
+    `leavings` are paths that were not there before and that the packages do not clean up themselves. `idle` are the
+    packages' own units that were disabled, and go with them; None until somebody has looked.
     """
 
     wanted: tuple[str, ...]
     brought: tuple[str, ...]
     leavings: tuple[str, ...] = ()
+    idle: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -137,16 +141,24 @@ def parse_record(text: str) -> Record:
                 units=tuple(item["units"]),
                 artifacts=item["artifacts"],
                 started={unit: Started(**value) for unit, value in item["started"].items()},
+                data_folders=tuple(item.get("data_folders", ())),
             )
             for name, item in data["services"].items()
         }
-        installs = tuple(
-            Install(tuple(i["wanted"]), tuple(i["brought"]), tuple(i["leavings"])) for i in data["installs"]
-        )
-        return Record(data["stack"], services, installs)
+        return Record(data["stack"], services, tuple(_install(item) for item in data["installs"]))
     except (ValueError, KeyError, TypeError) as error:
         message = f"a record below {ROOT} is damaged ({error}): restore it, or remove it and clean the machine by hand"
         raise ProvisioningError(message) from error
+
+
+def _install(item: Mapping[str, Any]) -> Install:
+    idle = item.get("idle", ())  # packages of a record without it have run their units since
+    return Install(
+        wanted=tuple(item["wanted"]),
+        brought=tuple(item["brought"]),
+        leavings=tuple(item["leavings"]),
+        idle=None if idle is None else tuple(idle),
+    )
 
 
 _LOAD = """# reading the record

@@ -13,6 +13,7 @@ from provisioning.converge import artifacts, files, health, packages, units
 from provisioning.converge.accounting import Outcome, accounting, recording
 from provisioning.converge.actual import Actual, read_actual
 from provisioning.converge.changes import Changes, find_changes, restart_digest
+from provisioning.converge.data import refuse_to_lose
 from provisioning.converge.machine import Machine
 from provisioning.converge.record import (
     Record,
@@ -66,7 +67,12 @@ def read(machine: Machine, expected: ServiceState) -> Actual:
 
 
 def remove(machine: Machine, name: str, member: Membership | None = None) -> None:
-    """Take a service away by its record: units, files, folders, artifacts and packages that it brought."""
+    """Take a service away by its record: units, files, folders, artifacts and packages that it brought.
+
+    Raises HostError, with nothing touched, for data that the operator has not given up.
+    """
+    own, _ = load_records(machine.shell, machine.stack)
+    refuse_to_lose(machine, name, own.service(name).data_folders)
     if member:
         leave_for_good(member)
     with machine.lock:
@@ -138,6 +144,7 @@ def _planned_record(
         files=files.backups(machine.shell, f"{everybody[0].folder}/backup", expected.files, known.files),
         folders=tuple(sorted({*known.folders, *ours, *files.missing_folders(machine.shell, parents)})),
         units=tuple(sorted({*known.units, *expected.units})),
+        data_folders=tuple(sorted({*known.data_folders, *expected.data_folders})),
         artifacts={
             **known.artifacts,
             **{path: path in brought or path in changes.artifacts for path in expected.artifacts},
@@ -149,6 +156,9 @@ def _bring(machine: Machine, wanted: Version, changes: Changes) -> None:
     """What takes long and disturbs nobody: a version that runs goes on running."""
     if changes.packages:
         packages.install(machine.shell, changes.packages)
+    own, _ = load_records(machine.shell, machine.stack)
+    if (kept_idle := packages.keep_idle(machine.shell, own)) != own:
+        save_record(machine.shell, kept_idle)
     for path in changes.artifacts:
         artifacts.bring(machine, path, wanted.state.artifacts[path], wanted.secrets)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Set
 
 from infra.spec.document import Fault
 from infra.spec.fleet import FleetSpec
-from infra.spec.rules import access, contexts, gateway, machines, models, pools, unbuilt
+from infra.spec.rules import access, contexts, gateway, machines, models, pools, state, unbuilt
 
 Rule = Callable[[FleetSpec], Iterator[Fault]]
 
@@ -44,8 +44,11 @@ RULES: tuple[tuple[frozenset[str], Rule], ...] = tuple(
         ("gateway nodes", gateway.machines_behind_a_gateway_have_addresses),
         ("gateway", gateway.certificates_have_their_files),
         ("gateway", gateway.client_keys_are_distinct),
+        ("state nodes", state.the_store_names_known_nodes),
+        ("state", state.sentinel_has_three_nodes),
+        ("state gateway nodes pools", state.the_store_has_ports_of_its_own),
+        ("state gateway nodes", state.machines_of_the_store_have_addresses),
         ("gateway", unbuilt.gateway_is_built),
-        ("state", unbuilt.state_is_built),
         ("queue", unbuilt.queue_is_built),
     )
 )

@@ -60,12 +60,13 @@ def machines_behind_a_gateway_have_addresses(spec: FleetSpec) -> Iterator[Fault]
     if spec.gateway.kind is GatewayKind.NONE:
         return
     for index, host in enumerate(spec.nodes.hosts):
-        if host.listen_address is None and not _is_number(host.address):
+        if host.listen_address is None and not is_number(host.address):
             text = f"is missing: behind a gateway {host.name} needs the machine's own IPv4 address, not a name alone"
             yield Fault(("nodes", "hosts", index, "listen_address"), text)
 
 
-def _is_number(address: str) -> bool:
+def is_number(address: str) -> bool:
+    """Whether an address is an IPv4 address, not a name."""
     try:
         IPv4Address(address)
     except AddressValueError:

@@ -9,19 +9,13 @@ from collections.abc import Iterator
 
 from infra.spec.document import Fault
 from infra.spec.fleet import FleetSpec
-from infra.spec.kinds import GatewayKind, QueueKind, StateKind
+from infra.spec.kinds import GatewayKind, QueueKind
 
 
 def gateway_is_built(spec: FleetSpec) -> Iterator[Fault]:
     """nginx alone."""
     if spec.gateway.kind is GatewayKind.LITELLM:
         yield _unbuilt("gateway", spec.gateway.kind)
-
-
-def state_is_built(spec: FleetSpec) -> Iterator[Fault]:
-    """No state store yet."""
-    if spec.state.kind is not StateKind.NONE:
-        yield _unbuilt("state", spec.state.kind)
 
 
 def queue_is_built(spec: FleetSpec) -> Iterator[Fault]:
