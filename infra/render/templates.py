@@ -21,6 +21,11 @@ def template_text(template: str, **values: Any) -> str:
         raise RenderError(f"templates/{template}: {error}") from error
 
 
+def static_texts(folder: str) -> dict[str, str]:
+    """The files of this folder below templates/ that are used as they stand, by name."""
+    return {path.name: path.read_text() for path in sorted((_FOLDER / folder).iterdir())}
+
+
 @functools.cache
 def _templates() -> Environment:
     return Environment(

@@ -1,0 +1,171 @@
+"""The nginx gateway: the distribution's nginx and Lua module, as a unit of the fleet's own."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import json
+from dataclasses import dataclass
+
+from infra.plan.fleet_plan import FleetPlan
+from infra.plan.gateway import SERVICE, GatewayPlan
+from infra.render.firewall import firewall_unit
+from infra.render.templates import static_texts, template_text
+from infra.render.words import UNITS
+from infra.spec.kinds import TlsKind
+from provisioning.state import Artifact, OnChange, Probe, Ready, RenderedFile, ServiceState, Unit
+
+_PACKAGES = ("curl", "libnginx-mod-http-lua", "lua-cjson", "nginx-light")
+_CERTIFICATES_FOLDER = "/opt/agentfleet/certificates"
+_AUTHORIZATION = {"Authorization": "Bearer ${secret:apiKey}"}
+
+
+@dataclass(frozen=True)
+class _TlsFiles:
+    """Where certificate and key stand on the node; `artifacts` bring them, where we make them ourselves."""
+
+    certificate: str
+    key: str
+    artifacts: dict[str, Artifact]
+
+
+def nginx_service(plan: FleetPlan, gateway: GatewayPlan) -> ServiceState:
+    """nginx before the replicas: its files, its unit, nginx's own check and when it is ready.
+
+    Whatever a reload can take over is reloaded, so that no stream is cut; only the unit itself asks for a restart.
+    """
+    unit, tls = f"{gateway.unit}.service", _tls_files(gateway)
+    return ServiceState(
+        name=SERVICE,
+        packages=(*_PACKAGES, "openssl") if tls and tls.artifacts else _PACKAGES,
+        files={
+            **_lua_files(gateway),
+            **_data_files(gateway),
+            **_program_files(plan, gateway, tls),
+            f"{UNITS}/{unit}": RenderedFile(_unit_text(plan, gateway)),
+        },
+        directories=(gateway.folder,),
+        artifacts=tls.artifacts if tls else {},
+        checks=((f"{gateway.folder}/check",), ("systemd-analyze", "verify", f"{UNITS}/{unit}")),
+        units={unit: Unit()},
+        ready=Ready(
+            unit,
+            (Probe(f"{_local_url(gateway)}/v1/models", headers=_AUTHORIZATION),),
+            gateway.ready_timeout_s,
+        ),
+    )
+
+
+def _lua_files(gateway: GatewayPlan) -> dict[str, RenderedFile]:
+    return {
+        f"{gateway.folder}/lua/{name}": RenderedFile(text, on_change=OnChange.RELOAD)
+        for name, text in static_texts("nginx/lua").items()
+    }
+
+
+def _data_files(gateway: GatewayPlan) -> dict[str, RenderedFile]:
+    """What the Lua code reads: replicas, settings, and in a file of root's alone the keys."""
+    clients = dict.fromkeys(("apiKey", *gateway.client_keys))
+    secrets = template_text("nginx/secrets.j2", clients=clients)
+    return {
+        f"{gateway.folder}/pools.json": RenderedFile(_pools_text(gateway), on_change=OnChange.RELOAD),
+        f"{gateway.folder}/settings.json": RenderedFile(_settings_text(gateway), on_change=OnChange.RELOAD),
+        f"{gateway.folder}/secrets": RenderedFile(secrets, mode="0600", on_change=OnChange.RELOAD),
+    }
+
+
+def _program_files(plan: FleetPlan, gateway: GatewayPlan, tls: _TlsFiles | None) -> dict[str, RenderedFile]:
+    """nginx.conf and the scripts beside it, of which `prepare` runs at each reload."""
+    modules = sorted(static_texts("nginx/lua"))
+    values = {"fleet": plan.name, "gateway": gateway, "tls": tls, "modules": modules}
+    kinds = {
+        "nginx.conf": ("0644", OnChange.RELOAD),
+        "prepare": ("0755", OnChange.RELOAD),
+        "check": ("0755", OnChange.NOTHING),
+        "check.conf": ("0644", OnChange.NOTHING),
+        "rotate": ("0755", OnChange.NOTHING),
+    }
+    return {
+        f"{gateway.folder}/{name}": RenderedFile(
+            template_text(f"nginx/{name}.j2", **values), mode=mode, on_change=on_change
+        )
+        for name, (mode, on_change) in kinds.items()
+    }
+
+
+def _unit_text(plan: FleetPlan, gateway: GatewayPlan) -> str:
+    return template_text(
+        "nginx/gateway.service.j2",
+        fleet=plan.name,
+        gateway=gateway,
+        run_folder_name=gateway.run_folder.removeprefix("/run/"),
+        firewall_unit=firewall_unit(plan),
+    )
+
+
+def _pools_text(gateway: GatewayPlan) -> str:
+    pools = [
+        {
+            "name": pool.name,
+            "role": pool.role,
+            "served_name": pool.served_name,
+            "replicas": [
+                {
+                    "name": replica.name,
+                    "address": f"{replica.address}:{replica.port}",
+                    "slots": replica.slots,
+                    "max_num_seqs": replica.max_num_seqs,
+                }
+                for replica in pool.replicas
+            ],
+        }
+        for pool in gateway.pools
+    ]
+    return _json_text({"front_pool": gateway.front_pool, "pools": pools})
+
+
+def _settings_text(gateway: GatewayPlan) -> str:
+    """The load factor is left out where there is none: Lua's null counts as true."""
+    bound = {} if gateway.load_factor is None else {"load_factor": gateway.load_factor}
+    return _json_text(
+        {
+            "session_header_variable": f"http_{gateway.session_header.lower().replace('-', '_')}",
+            "session_cookie_variable": f"cookie_{gateway.session_cookie}",
+            "session_idle_s": gateway.session_idle_s,
+            **bound,
+            "state_folder": f"/var/lib/{gateway.unit}",
+        }
+    )
+
+
+def _json_text(value: object) -> str:
+    return json.dumps(value, indent=2) + "\n"
+
+
+def _tls_files(gateway: GatewayPlan) -> _TlsFiles | None:
+    """A generated certificate is good for the addresses that it was made for; other addresses make another folder."""
+    if gateway.tls.kind is TlsKind.NONE:
+        return None
+    if gateway.tls.kind is TlsKind.FILES:
+        return _TlsFiles(str(gateway.tls.certificate), str(gateway.tls.key), {})
+    names = tuple(dict.fromkeys((gateway.address, gateway.listen_address)))
+    key = f"certificate for {', '.join(names)}"
+    folder = f"{_CERTIFICATES_FOLDER}/{gateway.unit}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
+    script = template_text(
+        "nginx/certificate.sh.j2", names=names, subject_names=",".join(map(_subject_name, names))
+    )
+    artifact = Artifact(key=key, title=key, script=script, timeout_s=60)
+    return _TlsFiles(f"{folder}/certificate.pem", f"{folder}/key.pem", {folder: artifact})
+
+
+def _subject_name(name: str) -> str:
+    try:
+        return f"IP:{ipaddress.IPv4Address(name)}"
+    except ValueError:
+        return f"DNS:{name}"
+
+
+def _local_url(gateway: GatewayPlan) -> str:
+    """Where the node itself asks: with TLS on loopback, since curl there need not trust the certificate."""
+    host = gateway.listen_address if gateway.tls.kind is TlsKind.NONE else "127.0.0.1"
+    return f"http://{host}:{gateway.port}"
