@@ -7,6 +7,11 @@ YES ?= 1
 PART ?= all
 # Not empty (make lock UPGRADE=1): the newest versions that are allowed, not the least change.
 UPGRADE ?=
+# A service or a node (make logs OF=agents-0), and whether to go on with what comes; empty: all of it, once.
+OF ?=
+FOLLOW ?=
+# The node to work on (make drain NODE=node-2).
+NODE ?=
 # Tests at once. Most wait for boots and engines, so there may be more than processors.
 WORKERS ?= 3
 
@@ -15,7 +20,7 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.14 python3.13 python3.12 pytho
 VENV := .venv/bin
 
 .NOTPARALLEL:
-.PHONY: help up preview down key setup setup-dev setup-test test check bench bench-front-door bench-sizing lock clean-cache
+.PHONY: help up preview down key status logs drain undrain setup setup-dev setup-test test check bench bench-front-door bench-sizing lock clean-cache
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -28,6 +33,18 @@ preview: setup ## what `up` would do to STACK: decisions, resources, differences
 
 down: setup-dev ## remove everything that STACK brought
 	@$(VENV)/python -m tools.stack down $(STACK)
+
+status: ## say whether everything of STACK runs, answers and gets requests
+	@tools/run $(VENV)/fleet status $(STACK)
+
+logs: ## print the newest lines of STACK; OF=agents-0 or OF=node-2: of that alone; FOLLOW=1 goes on
+	@tools/run $(VENV)/fleet logs $(STACK) $(OF) $(if $(FOLLOW),--follow)
+
+drain: ## send the requests of NODE of STACK elsewhere and wait for those in flight
+	@tools/run $(VENV)/fleet drain $(STACK) $(NODE)
+
+undrain: ## let NODE of STACK have requests again
+	@tools/run $(VENV)/fleet undrain $(STACK) $(NODE)
 
 key: ## print the API key of STACK, for scripts: $(make -s key)
 	@$(VENV)/python -m tools.stack key $(STACK)

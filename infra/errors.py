@@ -4,7 +4,9 @@ FleetError                  exit code 3 unless stated
 ├── SpecError      (2)      the spec, with every problem found in it at once
 ├── SizingError    (2)      a model, device or flag combination that is not understood
 ├── PlanError      (1)      understood, but it does not fit
-└── RenderError    (2)      a template and a plan that do not match
+├── RenderError    (2)      a template and a plan that do not match
+├── UnknownName    (2)      a node or a service that a stack does not have
+└── Refused        (1)      what would do harm and was not forced
 """
 
 from __future__ import annotations
@@ -69,3 +71,15 @@ class RenderError(FleetError):
     """A template that asks for something the plan does not hold."""
 
     exit_code = 2
+
+
+class UnknownName(FleetError):
+    """A node or a service that the stack does not have; says which ones it has."""
+
+    exit_code = 2
+
+
+class Refused(FleetError):
+    """Something that was not begun, because it would do harm; says what, and how to have it all the same."""
+
+    exit_code = 1

@@ -1,4 +1,4 @@
-"""The commands of `fleet` but for `size`: each reads a spec, decides and prints.
+"""The commands of `fleet` but for `size`: those that read a spec, decide and print, and the verbs of day two.
 
 Imports stand inside the commands, so that each pays for what it needs alone.
 """
@@ -12,10 +12,12 @@ import typer
 
 from infra.cli.answers import Format, FormatOption, SpecPath, planned, print_json, print_tables
 from infra.cli.cost import cost
+from infra.cli.day_two import logs, status
+from infra.cli.drain import drain, undrain
 from infra.errors import PlanError
 
 app = typer.Typer(
-    help="Plan, render and check a fleet of LLM agents; nothing here touches a machine.",
+    help="Plan, render and check a fleet of LLM agents by its spec; look at a stack that runs, and drain its nodes.",
     add_completion=False,
     rich_markup_mode=None,
 )
@@ -34,6 +36,8 @@ def plan(spec: SpecPath, format_: FormatOption = Format.TABLE) -> None:
 
 
 app.command()(cost)
+for verb in (status, logs, drain, undrain):
+    app.command()(verb)
 
 
 @app.command()

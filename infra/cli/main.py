@@ -1,6 +1,6 @@
-"""The `fleet` command: plan, cost, advise, render, check, schema and size. It reads files and prints; it reaches no machine.
+"""The `fleet` command: it reads files and prints, and reaches no machine.
 
-Exit codes: 0 done, 1 a check failed (it does not fit), 2 bad input, 3 anything else, 130 interrupted.
+Exit codes: 0 done, 1 a check failed (it does not fit, it is not well), 2 bad input, 3 anything else, 130 interrupted.
 """
 
 from __future__ import annotations

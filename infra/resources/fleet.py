@@ -8,6 +8,7 @@ from typing import Any
 
 import pulumi
 
+from infra.day_two.inventory import inventory_output
 from infra.plan.fleet_plan import FleetPlan, NodePlan
 from infra.plan.gateway import SERVICE as GATEWAY
 from infra.plan.needs import machine_needs
@@ -22,12 +23,14 @@ class Fleet(pulumi.ComponentResource):
 
     `services` maps node to service to wanted state, as `infra.render.render` returns it. `secrets` maps the names that
     the rendered services ask for to secret outputs, `passwords` the password names of the spec's hosts likewise.
-    Outputs: `endpoint`, `gate` (planned and measured numbers by service) and `cost_per_hour`.
+    Outputs: `endpoint`, `gate` (planned and measured numbers by service), `cost_per_hour`, and in `inventory` what
+    stands where and how it is reached.
     """
 
     endpoint: pulumi.Output[str]
     gate: pulumi.Output[dict[str, Any]]
     cost_per_hour: pulumi.Output[float | None]
+    inventory: pulumi.Output[dict[str, Any]]
 
     def __init__(  # noqa: PLR0913 - the parts of a fleet, each by its name
         self,
@@ -51,8 +54,15 @@ class Fleet(pulumi.ComponentResource):
         self.endpoint = pulumi.Output.from_input(plan.endpoint)
         self.gate = pulumi.Output.all(**{name: report for (_, name), report in reports.items()})
         self.cost_per_hour = pulumi.Output.from_input(plan.cost_per_hour)
+        ways_in = pulumi.Output.all(**{name: host.connection for name, host in hosts.items()})
+        self.inventory = ways_in.apply(lambda known: inventory_output(stack, plan, known))
         self.register_outputs(
-            {"endpoint": self.endpoint, "gate": self.gate, "cost_per_hour": self.cost_per_hour}
+            {
+                "endpoint": self.endpoint,
+                "gate": self.gate,
+                "cost_per_hour": self.cost_per_hour,
+                "inventory": self.inventory,
+            }
         )
 
     def _host(self, plan: FleetPlan, node: NodePlan) -> Host:

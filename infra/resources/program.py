@@ -41,4 +41,5 @@ def deploy(root: Path, stack: str, config: pulumi.Config) -> Fleet:
     pulumi.export("plan", summarise(plan))
     pulumi.export("gate", fleet.gate)
     pulumi.export("cost_per_hour", fleet.cost_per_hour)
+    pulumi.export("inventory", fleet.inventory)
     return fleet
