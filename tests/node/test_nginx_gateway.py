@@ -239,14 +239,36 @@ def test_a_replica_that_left_the_pools_is_known_until_its_requests_are_finished(
     wait_until(lambda: gateway.node.try_sh(rotate).returncode == 3, "it is forgotten")
 
 
+def test_whom_an_operator_took_out_only_an_operator_brings_back(gateway: Gateway) -> None:
+    here = gateway.replicas()["agents-0"]["address"]
+    rounds = (
+        (("out", "agents-0", "update"), ("out", "update")),
+        (("out", "agents-0", "operator"), ("out", "operator")),
+        (("out", "agents-0", "update"), ("out", "operator")),
+        (("in", "agents-0", here, "update"), ("out", "operator")),
+        (("in", "agents-0", here, "operator"), ("in", None)),
+        (("out", "agents-0", "update"), ("out", "update")),
+        (("in", "agents-0", "198.51.100.1:1", "update"), ("out", None)),
+        (("in", "agents-0", here, "update"), ("in", None)),
+    )
+    for words, expected in rounds:
+        gateway.rotate(*words)
+        found = gateway.replicas()["agents-0"]
+        assert (found["ring"], found["out_by"]) == expected, words
+
+
 def test_rotate_has_nothing_to_drain_where_no_gateway_runs_and_what_is_in_stays_in(gateway: Gateway) -> None:
     rotate = f"{gateway.plan.folder}/rotate"
-    gateway.rotate("out", "agents-0")
+    gateway.rotate("out", "agents-0", "update")
+    gateway.rotate("out", "agents-1", "operator")
     gateway.node.sh(f"systemctl stop {gateway.plan.unit}")
-    assert gateway.node.try_sh(f"{rotate} out agents-1").returncode == 3
-    assert gateway.node.try_sh(f"{rotate} in agents-0 {gateway.engines[0].address}:1").returncode == 3
+    assert gateway.node.try_sh(f"{rotate} out agents-2 update").returncode == 3
+    for name in ("agents-0", "agents-1"):
+        back = f"{rotate} in {name} {gateway.engines[0].address}:1 update"
+        assert gateway.node.try_sh(back).returncode == 3
     gateway.node.sh(f"systemctl start {gateway.plan.unit}")
-    wait_until(lambda: gateway.replicas()["agents-0"]["ring"] == "in", "the gateway is started")
+    status = gateway.replicas()
+    assert (status["agents-0"]["ring"], status["agents-1"]["out_by"]) == ("in", "operator")
     assert gateway.node.try_sh(f"{rotate} out nobody").returncode == 3
     assert gateway.node.try_sh(f"{rotate} sideways").returncode == 2
 

@@ -52,10 +52,11 @@ function admin.replica(name, verb)
     if not replica then
         return answers.send(200, { ring = "out", in_flight = inflight.of(name) })
     end
+    local by = ngx.var.arg_by == "update" and "update" or "operator"
     if verb == "out" then
-        return settle(replica, members.take_out(replica))
+        return settle(replica, members.take_out(replica, by))
     end
-    return settle(replica, members.take_in(replica, ngx.var.arg_address))
+    return settle(replica, members.take_in(replica, ngx.var.arg_address, by))
 end
 
 return admin

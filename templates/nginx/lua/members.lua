@@ -9,28 +9,39 @@ local function note_of(name)
     return fleet.settings.state_folder .. "/out/" .. name
 end
 
--- A file for each replica that is out, written beside and renamed. It holds the address that is awaited, if any.
-local function write_note(name, awaited)
+-- A file for each replica that is out, written beside and renamed: who took it out, or `awaits HOST:PORT` for one that
+-- is in as soon as the pools know it at that address.
+local function write_note(name, note)
     local path = note_of(name)
     local file, problem = io.open(path .. ".new", "w")
     if not file then
         return nil, problem
     end
-    file:write(awaited)
+    file:write(note, "\n")
     file:close()
-    return os.rename(path .. ".new", path)
+    local renamed, why = os.rename(path .. ".new", path)
+    if renamed then
+        shared:set("out:" .. name, note)
+    end
+    return renamed, why
+end
+
+local function drop_note(name)
+    os.remove(note_of(name))
+    shared:delete("out:" .. name)
+    return true
 end
 
 -- At each load: what the notes say is taken over, and whoever was awaited at an address that is known now is in again.
 function members.load()
     for name, replica in pairs(fleet.replicas) do
         local file = io.open(note_of(name), "r")
-        local awaited = file and file:read("*a")
+        local note = file and file:read("*l")
         if file then
             file:close()
         end
-        if awaited and awaited ~= replica.address then
-            shared:set("out:" .. name, awaited)
+        if note and note ~= "awaits " .. replica.address then
+            shared:set("out:" .. name, note)
         else
             shared:delete("out:" .. name)
         end
@@ -49,29 +60,30 @@ function members.is_usable(replica)
     return members.in_ring(replica) and not members.is_failing(replica)
 end
 
--- True, or nil and why it could not be written down: an answer of `done` must survive a restart.
-function members.take_out(replica)
-    local written, problem = write_note(replica.name, "")
-    if not written then
-        return nil, problem
+-- Who took it out: nil for one that is in, or that only waits for its address.
+function members.out_by(replica)
+    local note = shared:get("out:" .. replica.name)
+    return note and not note:find("^awaits ") and note or nil
+end
+
+-- True, or nil and why it could not be written down: an answer of `done` must survive a restart. Whom an operator took
+-- out, nobody else's change brings back.
+function members.take_out(replica, by)
+    if members.out_by(replica) == "operator" then
+        return true
     end
-    shared:set("out:" .. replica.name, "")
-    return true
+    return write_note(replica.name, by)
 end
 
 -- With an address that the pools do not know yet, the replica stays out until a load that knows it.
-function members.take_in(replica, address)
-    if address and address ~= replica.address then
-        local written, problem = write_note(replica.name, address)
-        if not written then
-            return nil, problem
-        end
-        shared:set("out:" .. replica.name, address)
+function members.take_in(replica, address, by)
+    if members.out_by(replica) == "operator" and by ~= "operator" then
         return true
     end
-    os.remove(note_of(replica.name))
-    shared:delete("out:" .. replica.name)
-    return true
+    if address and address ~= replica.address then
+        return write_note(replica.name, "awaits " .. address)
+    end
+    return drop_note(replica.name)
 end
 
 function members.mark_failing(replica)

@@ -1,4 +1,5 @@
 -- Counts of finished requests, as JSON for the status and as a Prometheus page.
+local cjson = require("cjson.safe")
 local fleet = require("fleet")
 local inflight = require("inflight")
 local members = require("members")
@@ -71,6 +72,7 @@ function metrics.of_replica(replica, shares)
     local found = {
         address = replica.address,
         ring = members.in_ring(replica) and "in" or "out",
+        out_by = members.out_by(replica) or cjson.null,
         healthy = not members.is_failing(replica),
         in_flight = inflight.of(replica.name),
         sessions = sessions.on(replica),
