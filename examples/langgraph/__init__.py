@@ -1,0 +1,1 @@
+"""A hierarchical workflow: an orchestrator plans, workers answer in parallel, the orchestrator reports."""
