@@ -1,4 +1,8 @@
-"""The distribution's packages: what an install would bring is written down first, and that alone is removed later."""
+"""The distribution's packages: what an install would bring is written down first, and that alone is removed later.
+
+They are brought for their programs: a service has a unit of its own, so what the packages themselves would start, on a
+port that everybody can reach, is neither started nor enabled.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,7 @@ LOCK_WAIT_S = 300
 
 
 LEAVINGS = {
+    "haproxy": ("/run/haproxy",),
     "nginx-common": ("/var/www", "/var/www/html", "/var/www/html/index.nginx-debian.html"),
 }
 """What a package's scripts make and its purge leaves (seen on Debian 12)."""
@@ -37,6 +42,27 @@ def parse_simulation(text: str) -> tuple[str, ...]:
 def install(shell: Connection, packages: Sequence[str]) -> None:
     """Install, waiting for other package managers; configuration files of the operator are kept."""
     shell.script(_INSTALL, *packages, timeout_s=LOCK_WAIT_S + 1200)
+
+
+def keep_idle(shell: Connection, record: Record) -> Record:
+    """Disable the units that came with new packages, once for each install; the record that names them.
+
+    A unit that runs from another file than the package's is the operator's, and one that he enables later is his will.
+    """
+
+    def look_at(item: Install) -> Install:
+        if item.idle is not None or not item.brought:
+            return item
+        answer = shell.script(_KEEP_IDLE, *item.brought, timeout_s=120).stdout
+        return replace(item, idle=parse_idle(answer))
+
+    return replace(record, installs=tuple(look_at(item) for item in record.installs))
+
+
+def parse_idle(answer: str) -> tuple[str, ...] | None:
+    """The units that were disabled; None while the packages are not all there."""
+    lines = answer.splitlines()
+    return None if "missing" in lines else tuple(line.removeprefix("idle ") for line in lines if line)
 
 
 def release(shell: Connection, record: Record, others: Sequence[Record]) -> Record:
@@ -72,7 +98,7 @@ _SIMULATE = (
     "# asking apt what an installation would bring\n"
     + _QUIET
     + """
-dpkg --configure -a >/dev/null
+SYSTEMD_OFFLINE=1 dpkg --configure -a >/dev/null
 if ! apt install --no-install-recommends --simulate "$@" 2>/dev/null; then
     update
     apt install --no-install-recommends --simulate "$@"
@@ -80,11 +106,35 @@ fi
 """
 )
 
+# With SYSTEMD_OFFLINE (systemd's own, for images that are not booted) systemctl leaves PID 1 alone, so no package's
+# script starts anything; being no file, it cannot outlive an install that is killed, as a policy-rc.d can.
 _INSTALL = (
     "# installing packages\n"
     + _QUIET
+    + "export SYSTEMD_OFFLINE=1\n"
     + 'apt install --no-install-recommends "$@" || { update; apt install --no-install-recommends "$@"; }'
 )
+
+_KEEP_IDLE = r"""# keeping packages' own units idle
+for name in "$@"; do
+    case $(dpkg-query -W -f '${db:Status-Status}' -- "$name" 2>/dev/null) in
+    installed) ;;
+    *) echo missing; exit 0 ;;
+    esac
+done
+systemctl daemon-reload
+kinds='(service|socket|timer|path)'
+for unit in $(dpkg-query -L "$@" | sed -nE "s,^(/usr)?/lib/systemd/system/([^/@]+\.$kinds)\$,\2,p" | sort -u); do
+    case $(systemctl show --value -p FragmentPath -- "$unit") in
+    /lib/systemd/system/*|/usr/lib/systemd/system/*) ;;
+    *) continue ;;
+    esac
+    if [ "$(systemctl is-enabled -- "$unit" 2>/dev/null)" = enabled ]; then
+        systemctl disable --now --quiet -- "$unit" >&2
+        echo "idle $unit"
+    fi
+done
+"""
 
 _TAKE_LEAVINGS = """# removing what packages leave
 for path in "$@"; do

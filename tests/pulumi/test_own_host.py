@@ -10,9 +10,18 @@ import pytest
 from provisioning import lab
 from provisioning.state import OnChange, RenderedFile, ServiceState
 from support.lab_stacks import StartedNode
-from support.pulumi_stacks import Stack
+from support.pulumi_stacks import UP, Stack
 from support.small_service import KEY_PATH, UNIT, UNIT_PATH, on_own_host, renamed, web
 from support.snapshots import differences, snapshot_of
+from support.waiting import wait_for_output, wait_until
+
+DAEMONS = ("nginx-light", "redis-server", "haproxy")
+"""Packages that start and enable a unit of their own, for everybody to reach."""
+
+STATES = (
+    "systemctl is-active nginx redis-server haproxy; systemctl is-enabled nginx redis-server haproxy; true"
+)
+IDLE = ["inactive"] * 3 + ["disabled"] * 3
 
 
 @pytest.fixture
@@ -23,7 +32,7 @@ def own_host(lab_node: StartedNode) -> StartedNode:
 
 def demanding_service() -> ServiceState:
     """Packages with daemons and users of their own, a replaced file, a firewall table, new folders."""
-    service = web(packages=("nginx-light", "redis-server"))
+    service = web(packages=DAEMONS)
     files = {
         "/etc/issue": RenderedFile("replaced by a test\n", on_change=OnChange.NOTHING),
         "/srv/agentfleet-test/deep/er/file": RenderedFile("x\n", on_change=OnChange.NOTHING),
@@ -38,6 +47,44 @@ def test_after_destroy_the_machine_is_as_it_was(own_host: StartedNode, stack: St
     stack.up()
     assert differences(before, snapshot_of(own_host.shell, tmp_path / "between.json")) != []
     assert own_host.sh("cat /etc/issue") == "replaced by a test\n"
+    assert own_host.sh(STATES).split() == IDLE
+    stack.destroy()
+    assert differences(before, snapshot_of(own_host.shell, tmp_path / "after.json")) == []
+
+
+def test_what_the_operator_runs_goes_on_running_and_what_he_enables_stays_enabled(
+    own_host: StartedNode, stack: Stack, tmp_path: Path
+) -> None:
+    own_host.sh("apt-get -q update; apt-get -q -y install --no-install-recommends nginx-light")
+    before = snapshot_of(own_host.shell, tmp_path / "before.json")
+    run = "systemctl show --value -p InvocationID nginx"
+    started = own_host.sh(run)
+    stack.declare(on_own_host(stack, web(packages=DAEMONS), own_host))
+    stack.up()
+    assert own_host.sh(STATES).split() == ["active", *IDLE[1:3], "enabled", *IDLE[4:]]
+    own_host.sh("systemctl enable --now redis-server")
+    stack.up("--refresh", "--expect-no-changes")
+    stack.declare(on_own_host(stack, web(flags="--protocol HTTP/1.1", packages=DAEMONS), own_host))
+    stack.up()
+    assert own_host.sh(STATES).split()[:2] == ["active", "active"]
+    stack.destroy()
+    assert own_host.sh(run) == started
+    assert differences(before, snapshot_of(own_host.shell, tmp_path / "after.json")) == []
+
+
+def test_packages_whose_install_was_killed_are_idle_after_the_next_up(
+    own_host: StartedNode, stack: Stack, tmp_path: Path
+) -> None:
+    own_host.sh("apt-get -q update")
+    before = snapshot_of(own_host.shell, tmp_path / "before.json")
+    stack.declare(on_own_host(stack, web(packages=DAEMONS), own_host))
+    process = stack.start(*UP)
+    wait_for_output(process, "packages: nginx-light")
+    wait_until(lambda: "redis" in own_host.sh("cat /etc/passwd"), "an install is in its middle")
+    stack.kill(process)
+    stack.unlock()
+    stack.up()
+    assert own_host.sh(STATES).split() == IDLE
     stack.destroy()
     assert differences(before, snapshot_of(own_host.shell, tmp_path / "after.json")) == []
 

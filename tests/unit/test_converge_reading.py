@@ -10,7 +10,7 @@ import pytest
 
 from provisioning.converge.actual import ActualFile, ActualUnit, parse_actual
 from provisioning.converge.health import read_sample_label
-from provisioning.converge.packages import parse_simulation
+from provisioning.converge.packages import parse_idle, parse_simulation
 from provisioning.converge.record import (
     Install,
     Record,
@@ -112,6 +112,21 @@ def test_a_record_survives_being_written_and_read() -> None:
     )
     record = Record("stage1", {"agents-0": service}, (Install(("curl",), ("curl", "libcurl4")),))
     assert parse_record(json.dumps(asdict(record))) == record
+    idle = replace(record, installs=(replace(record.installs[0], idle=("x.timer",)),))
+    assert parse_record(json.dumps(asdict(idle))) == idle
+    earlier = asdict(record)
+    del earlier["installs"][0]["idle"]
+    assert parse_record(json.dumps(earlier)).installs[0].idle == ()
+
+
+@pytest.mark.parametrize(
+    ("answer", "idle"),
+    [("", ()), ("idle nginx.service\nidle x.timer\n", ("nginx.service", "x.timer")), ("missing\n", None)],
+)
+def test_packages_that_are_not_all_there_are_looked_at_again(
+    answer: str, idle: tuple[str, ...] | None
+) -> None:
+    assert parse_idle(answer) == idle
 
 
 @pytest.mark.parametrize(
