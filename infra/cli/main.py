@@ -1,4 +1,4 @@
-"""The `fleet` command: it reads files and prints, and reaches no machine.
+"""The `fleet` command. What takes a SPEC reads files and prints; what takes a STACK asks its machines, by SSH.
 
 Exit codes: 0 done, 1 a check failed (it does not fit, it is not well), 2 bad input, 3 anything else, 130 interrupted.
 """

@@ -10,6 +10,8 @@ from infra.errors import FleetError
 from infra.plan.fleet_plan import FleetPlan
 from infra.plan.gateway import SERVICE as GATEWAY
 from infra.plan.gateway import GatewayPlan
+from infra.plan.state import SERVICE as STATE
+from infra.plan.state import StatePlan
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -62,13 +64,13 @@ class Gateway:
 
 @dataclass(frozen=True)
 class StateStore:
-    """A store of agent state. `info` is the command on its node that prints what Redis calls INFO."""
+    """A server of agent state. On its node `cli` asks it, and `alarm` fails and says why when it is not well."""
 
     name: str
     node: str
     unit: str
-    info: tuple[str, ...]
-    alarm_share: float
+    cli: str
+    alarm: str
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ def inventory_output(
         "machines": {name: asdict(machine) for name, machine in machines.items()},
         "replicas": [asdict(replica) for replica in replicas],
         "gateway": asdict(_gateway(plan.gateway)) if plan.gateway else None,
-        "state": None,
+        "state": {"stores": [asdict(store) for store in _stores(plan.state)]} if plan.state else None,
     }
 
 
@@ -140,7 +142,7 @@ def read_inventory(stack: str, outputs: Mapping[str, Any]) -> Inventory:
             machines={name: _made(Machine, item) for name, item in found["machines"].items()},
             replicas=tuple(_made(Replica, item) for item in found["replicas"]),
             gateway=_made(Gateway, found["gateway"]) if found["gateway"] else None,
-            stores=tuple(_store(item) for item in (found.get("state") or {}).get("stores", ())),
+            stores=tuple(_made(StateStore, item) for item in (found.get("state") or {}).get("stores", ())),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise FleetError(
@@ -162,8 +164,13 @@ def _gateway(plan: GatewayPlan) -> Gateway:
     )
 
 
-def _store(item: Mapping[str, Any]) -> StateStore:
-    return _made(StateStore, {**item, "info": tuple(item["info"])})
+def _stores(plan: StatePlan) -> list[StateStore]:
+    """One server is called after the service, several are numbered, the first primary first."""
+    names = [STATE] if len(plan.members) == 1 else [f"{STATE}-{index}" for index in range(len(plan.members))]
+    return [
+        StateStore(name=name, node=member.node, unit=plan.unit, cli=plan.cli, alarm=f"{plan.folder}/alarm")
+        for name, member in zip(names, plan.members, strict=True)
+    ]
 
 
 def _made(kind: type[_Kind], item: Mapping[str, Any]) -> _Kind:

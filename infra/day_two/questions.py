@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from infra.day_two.inventory import Gateway, Inventory, Replica
+from infra.day_two.inventory import Gateway, Inventory, Replica, StateStore
 from infra.plan.gateway import SERVICE as GATEWAY
 
 REQUESTS_RUNNING = "vllm:num_requests_running"
@@ -19,7 +19,7 @@ PREFIX_HITS = "vllm:prefix_cache_hits_total"
 _METRICS = (REQUESTS_RUNNING, REQUESTS_WAITING, KV_CACHE_USAGE, PREFIX_QUERIES, PREFIX_HITS)
 _PATIENCE_S = 5
 
-Subject = Literal["unit", "health", "metrics", "ring", "info"]
+Subject = Literal["unit", "health", "metrics", "ring", "info", "alarm"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def questions(inventory: Inventory) -> dict[str, tuple[Question, ...]]:
     if inventory.gateway:
         asked[inventory.gateway.node] += _of_gateway(inventory.gateway)
     for store in inventory.stores:
-        asked[store.node].append(Question(store.name, "info", store.info))
+        asked[store.node] += _of_store(store)
     return {node: tuple(items) for node, items in asked.items()}
 
 
@@ -69,3 +69,8 @@ def _of_replica(replica: Replica) -> Iterator[Question]:
 def _of_gateway(gateway: Gateway) -> Iterator[Question]:
     yield Question(GATEWAY, "health", health_words(gateway.local_url))
     yield Question(GATEWAY, "ring", (gateway.rotate, "status"))
+
+
+def _of_store(store: StateStore) -> Iterator[Question]:
+    yield Question(store.name, "info", ("env", "STATE_USER=exporter", store.cli, "INFO"))
+    yield Question(store.name, "alarm", (store.alarm,))

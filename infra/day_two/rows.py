@@ -12,7 +12,6 @@ from infra.day_two.metrics import info_number
 from infra.day_two.questions import questions
 from infra.day_two.status import FleetStatus, GatewayStatus, MachineStatus, ReplicaStatus, StoreStatus
 from infra.plan.gateway import SERVICE as GATEWAY
-from infra.plan.text import size_text
 from provisioning.day_two.answers import Answers
 
 _UNHEARD = "its machine does not answer"
@@ -139,33 +138,29 @@ def _sum(ring: Mapping[str, Mapping[str, Any]], key: str) -> int | None:
 
 def _store(stack: str, store: StateStore, look: Look | None) -> StoreStatus:
     text = look.answers["info"].text if look else ""
-    used, limit = info_number(text, "used_memory"), info_number(text, "maxmemory")
-    alarm = used > store.alarm_share * limit if used is not None and limit else None
+    used = info_number(text, "used_memory")
     return StoreStatus(
         name=store.name,
         node=store.node,
         unit=store.unit,
         unit_state=look.unit_state if look else None,
         memory_used_bytes=used,
-        memory_max_bytes=limit,
-        alarm=alarm,
+        memory_max_bytes=info_number(text, "maxmemory"),
+        alarm=None if look is None or used is None else bool(look.answers["alarm"].exit_code),
         evicted=info_number(text, "evicted_keys"),
         restarts=look.restarts if look else None,
-        problem=_store_problem(stack, store, look, used, limit),
+        problem=_store_problem(stack, store.name, look, answers=used is not None),
     )
 
 
-def _store_problem(
-    stack: str, store: StateStore, look: Look | None, used: int | None, limit: int | None
-) -> str | None:
+def _store_problem(stack: str, service: str, look: Look | None, *, answers: bool) -> str | None:
     if look is None:
         return _UNHEARD
-    if stopped := _stopped(stack, store.name, look):
+    if stopped := _stopped(stack, service, look):
         return stopped
-    if used is None:
+    if not answers:
         return f"it does not say what it holds: {shortened(look.answers['info'].last_line)}"
-    if limit and used > store.alarm_share * limit:
-        share = f"{used / limit:.0%} of its {size_text(limit)}"
-        alarm = f"the alarm is at {store.alarm_share:.0%}"
-        return f"it holds {share}, and {alarm}: raise state.maxmemory or shorten state.ttl_s"
-    return None
+    alarm = look.answers["alarm"]
+    if not alarm.exit_code:
+        return None
+    return "; ".join(line.removeprefix("<4>") for line in alarm.text.splitlines()) or alarm.last_line

@@ -68,7 +68,7 @@ class GatewayStatus:
 
 @dataclass(frozen=True)
 class StoreStatus:
-    """A store of agent state now. `alarm`: it holds more of its maximum than it was planned to."""
+    """A server of agent state now. `alarm`: by its own alarm it is nearly full, has lost keys or cannot write."""
 
     name: str
     node: str

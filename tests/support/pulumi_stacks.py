@@ -113,6 +113,18 @@ class Stack:
         assert not check or process.returncode == 0, f"pulumi {' '.join(words)}:\n{output}"
         return subprocess.CompletedProcess(words, process.returncode, output)
 
+    def fleet(self, verb: str, *words: str) -> subprocess.CompletedProcess[str]:
+        """How one of `fleet`'s day-two verbs ended for this stack."""
+        return subprocess.run(
+            [str(ROOT / ".venv" / "bin" / "fleet"), verb, self.name, *words],
+            cwd=self.folder,
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_S,
+            check=False,
+        )
+
     def start(self, *words: str) -> subprocess.Popen[str]:
         """The same in the background, in a session of its own, for tests that kill or interrupt it."""
         return subprocess.Popen(

@@ -51,8 +51,8 @@ STORE = {
     "name": "state",
     "node": "node-1",
     "unit": "agentfleet-demo-state",
-    "info": ["redis-cli", "INFO"],
-    "alarm_share": 0.75,
+    "cli": "/etc/agentfleet/demo/state/cli",
+    "alarm": "/etc/agentfleet/demo/state/alarm",
 }
 
 
@@ -90,6 +90,7 @@ WELL = {
     "metrics": Answer(0, PAGE),
     "ring": Answer(0, ring(agents_0=member(), agents_1=member(ring_share=0.5))),
     "info": Answer(0, "# Memory\r\nused_memory:1000000\r\nmaxmemory:67108864\r\nevicted_keys:0\r\n"),
+    "alarm": Answer(0, ""),
 }
 
 

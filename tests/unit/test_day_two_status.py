@@ -152,9 +152,13 @@ def test_ranks_of_one_engine_are_summed_and_the_fullest_cache_counts() -> None:
             id="no ring",
         ),
         pytest.param(
-            {"state__info": Answer(0, "used_memory:60000000\r\nmaxmemory:67108864\r\nevicted_keys:0\r\n")},
+            {
+                "state__alarm": Answer(
+                    1, "<4>the store is 89 % full: raise it\n<4>the last snapshot failed: see\n"
+                )
+            },
             "state",
-            "it holds 89% of its 64.00 MiB, and the alarm is at 75%: raise state.maxmemory or shorten state.ttl_s",
+            "the store is 89 % full: raise it; the last snapshot failed: see",
             id="alarm",
         ),
         pytest.param(
