@@ -29,9 +29,9 @@ class Member:
         return self.is_in and self.healthy
 
     @property
-    def is_gone(self) -> bool:
-        """Whether it will not serve soon."""
-        return bool(self.out_by) or not self.healthy
+    def awaits_its_address(self) -> bool:
+        """Whether it serves as soon as the gateway is told of its new address, which comes after all members."""
+        return not self.is_in and not self.out_by and self.healthy
 
     def __str__(self) -> str:
         if self.out_by:
@@ -60,13 +60,14 @@ def others_of(pools: Sequence[Sequence[Member]], name: str) -> tuple[Member, ...
 
 
 def awaited(others: Sequence[Member]) -> tuple[Member, ...]:
-    """Those that should serve again soon: not serving, and not by an operator's will."""
-    return tuple(member for member in others if not member.serves and member.out_by != BY_OPERATOR)
+    """Those that may serve again any moment: whom no operator took out, and who do not wait for the gateway."""
+    absent = (member for member in others if not member.serves and not member.awaits_its_address)
+    return tuple(member for member in absent if member.out_by != BY_OPERATOR)
 
 
 def nobody_left(others: Sequence[Member]) -> bool:
-    """Whether a ring of several would have nobody to serve; one that waits for its address comes soon."""
-    return bool(others) and all(member.is_gone for member in others)
+    """Whether a ring of several would have nobody to serve, now and when the gateway is told of new addresses."""
+    return bool(others) and not any(member.serves or member.awaits_its_address for member in others)
 
 
 def _member(name: str, item: Any) -> Member:

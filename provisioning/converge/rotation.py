@@ -37,6 +37,9 @@ POLL_S = 0.5
 OTHERS_WAIT_S = 30.0
 """How long a member waits for others that should serve again soon before it leaves."""
 
+ANSWER_S = 150.0
+"""How long the gateway may take to answer: one that is just starting is waited for by the command itself."""
+
 _UNKNOWN = 3
 """The exit code of `rotate` that says: nobody of that name here."""
 
@@ -205,7 +208,7 @@ def _nonsense(member: Membership, verb: str, answer: str) -> CommandError:
 def _rotate(member: Membership, *words: str) -> str | None:
     """What the gateway's command answers; None when there is no gateway, or it does not know the member."""
     argv = (*member.rotation.command, *words)
-    result = member.shell.script(_ROTATE, *argv, timeout_s=30, check=False)
+    result = member.shell.script(_ROTATE, *argv, timeout_s=ANSWER_S, check=False)
     if result.exit_code == _UNKNOWN:
         return None
     if result.exit_code:

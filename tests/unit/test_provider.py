@@ -15,9 +15,11 @@ from provisioning.provider.forgetting import VARIABLE, may_forget
 from provisioning.provider.host import HostResource
 from provisioning.provider.lab_node import LabNodeResource
 from provisioning.provider.membership import leaving, membership, with_ring
+from provisioning.provider.provider import FleetProvider
 from provisioning.provider.resource import Context
 from provisioning.provider.service import ServiceResource
 from provisioning.provider.values import UNKNOWN, Properties, detailed_diff, from_plain, has_unknown, to_plain
+from provisioning.ssh import Connections
 
 FILE = {"text": "a\n", "mode": "0644", "owner": "root", "group": "root", "on_change": "restart"}
 SERVICE: Properties = {
@@ -150,6 +152,13 @@ def test_a_preview_knows_the_gate_when_nothing_that_it_depends_on_changes() -> N
     changed = {**inputs, "packages": ["curl"]}
     assert ServiceResource().foresee(changed, old)["gate_report"]["measured"] is UNKNOWN
     assert ServiceResource().foresee(SERVICE, {})["gate_report"] is None
+
+
+def test_the_connections_end_with_the_provider(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[Connections] = []
+    monkeypatch.setattr(Connections, "close_all", lambda connections: ended.append(connections))
+    FleetProvider("127.0.0.1:1").close()
+    assert len(ended) == 1
 
 
 def test_a_place_in_a_ring_needs_a_gateway_to_mean_anything() -> None:
