@@ -10,8 +10,9 @@ from infra.catalog.devices import Device, device_named
 from infra.errors import SizingError
 from infra.packing import Load
 from infra.plan.limits import refusal
-from infra.plan.sizing import Request, Shape, missing_bytes, shapes, tensor_parallel_sizes
+from infra.plan.sizing import Request, Shape, missing_bytes, needless_splits, shapes, tensor_parallel_sizes
 from infra.plan.text import count_text, size_text
+from infra.plan.wishes import CROWDED
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,7 @@ class Way:
     """One device and split for a pool. `shape` is None where `refused` says why it cannot be.
 
     `understood` is False where the memory model or the engine refuses the combination, as opposed to a lack of room.
-    `needless` is True for a split over PCIe that is wider than the model needs: memory alone would often choose it,
-    since it keeps fewer copies of the weights, but each layer's result crosses a slow link.
+    `needless` is True for a split over PCIe that is wider than the model needs (infra/plan/sizing.py).
     """
 
     pool: str
@@ -62,11 +62,13 @@ def ways(wanted: Wanted, device: str, largest_node: int) -> Iterator[Way]:
     request, known = wanted.request, device_named(device)
     settings = request.settings
     unfit = refusal(known, settings.kv_cache_dtype, settings.quantization, request.model.name)
-    fits = False
-    for size in tensor_parallel_sizes(request, largest_node):
-        way = _refused(request, device, size, unfit) if unfit else _way(request, known, size)
-        yield dataclasses.replace(way, needless=fits and known.link == "pcie" and way.shape is not None)
-        fits = fits or way.shape is not None
+    found = [
+        _refused(request, device, size, unfit) if unfit else _way(request, known, size)
+        for size in tensor_parallel_sizes(request, largest_node)
+    ]
+    needless = needless_splits(way.shape for way in found if way.shape)
+    for way in found:
+        yield dataclasses.replace(way, needless=way.tensor_parallel_size in needless)
 
 
 def _way(request: Request, device: Device, size: int) -> Way:
@@ -85,13 +87,18 @@ def _refused(request: Request, device: str, size: int, error: SizingError) -> Wa
 
 def _no_room(request: Request, device: Device, size: int) -> str:
     _, missing = missing_bytes(request, device, size)
+    if not missing and request.spread.unbounded:
+        return CROWDED
     session = f"one session of {request.settings.max_model_len} tokens"
     return f"{session} lacks {size_text(missing)} on each GPU" if missing else f"{session} does not fit"
 
 
 def _unseated(request: Request, shape: Shape) -> str:
     """Numbers that the operator fixed may leave sessions without a seat."""
-    if shape.slots >= shape.peak_sessions:
+    if shape.seats_all:
         return ""
     replicas = count_text(shape.replicas, "replica")
+    if shape.slots * shape.replicas >= request.sessions:
+        busiest = f"the busiest of {replicas}, as fixed, gets up to {shape.peak_sessions} sessions"
+        return f"{busiest}, hashed, and seats {shape.slots}"
     return f"{replicas}, as fixed, seat {shape.slots * shape.replicas} of {request.sessions} sessions"

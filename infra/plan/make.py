@@ -9,15 +9,14 @@ from infra.catalog.models import Model
 from infra.plan.bill import bill
 from infra.plan.choices import Choice, settle
 from infra.plan.demand import plan_demand, sessions_of, stage_of
-from infra.plan.fleet_plan import FleetPlan, NodePlan, Note, PoolPlan, ReplicaPlan
+from infra.plan.fleet_plan import FleetPlan, Note, PoolPlan, ReplicaPlan
 from infra.plan.gateway import plan_gateway
 from infra.plan.limits import refuse_version
 from infra.plan.nodes import lab_network, plan_nodes
-from infra.plan.placement import Ledger
 from infra.plan.reasons import fleet_notes, pool_decisions, pool_notes
 from infra.plan.replicas import plan_replicas
 from infra.plan.state import plan_state, state_notes
-from infra.plan.wishes import wish
+from infra.plan.wishes import spread_of, wish
 from infra.plan.workload_notes import context_notes, seat_notes, spread_notes
 from infra.spec import FleetSpec
 
@@ -32,14 +31,15 @@ def make_plan(spec: FleetSpec, models: Mapping[str, Model]) -> FleetPlan:
     """
     refuse_version(spec.engine.version, spec.engine.shutdown_timeout_s)
     nodes = plan_nodes(spec)
-    choices = _choose_all(spec, models, nodes)
+    wishes = [wish(spec, item, models[spec.pools[item.pool].model], nodes) for item in plan_demand(spec)]
+    choices = settle(wishes, nodes)
     by_name = {node.name: node for node in nodes}
     replicas = [replica for choice in choices for replica in plan_replicas(spec, choice, by_name)]
     pools = [_pool_plan(spec, choice, replicas) for choice in choices]
     front = min(pools, key=lambda pool: _FRONT_ROLES.index(pool.role))
     gateway = plan_gateway(spec, nodes, pools, replicas, front.name)
     state = plan_state(spec, nodes, replicas)
-    notes = [note for choice in choices for note in _notes_of(spec, choice, replicas)]
+    notes = [note for choice in choices for note in _notes_of(spec, choice)]
     beside = {gateway.node} if gateway else set()
     beside |= {member.node for member in state.members} if state else set()
     cost = bill(nodes, replicas)
@@ -65,23 +65,10 @@ def make_plan(spec: FleetSpec, models: Mapping[str, Model]) -> FleetPlan:
     )
 
 
-def _notes_of(spec: FleetSpec, choice: Choice, replicas: list[ReplicaPlan]) -> Iterator[Note]:
+def _notes_of(spec: FleetSpec, choice: Choice) -> Iterator[Note]:
     yield from pool_notes(choice, spec.pools[choice.demand.pool])
     yield from seat_notes(spec, choice)
-    yield from spread_notes(choice, replicas)
-
-
-def _choose_all(spec: FleetSpec, models: Mapping[str, Model], nodes: Sequence[NodePlan]) -> list[Choice]:
-    """Every pool's choice, in the spec's order.
-
-    Pools whose nodes the operator named are placed first, since they cannot give way, then the largest replicas, since
-    small ones fit between them.
-    """
-    wishes = [wish(spec, item, models[spec.pools[item.pool].model], nodes) for item in plan_demand(spec)]
-    order = sorted(wishes, key=lambda item: (not item.pinned, -item.options[0].tensor_parallel_size))
-    ledger = Ledger(nodes)
-    chosen = {item.demand.pool: settle(item, ledger) for item in order}
-    return [chosen[name] for name in spec.pools]
+    yield from spread_notes(spec, choice)
 
 
 def _pool_plan(spec: FleetSpec, choice: Choice, replicas: Sequence[ReplicaPlan]) -> PoolPlan:
@@ -101,7 +88,7 @@ def _pool_plan(spec: FleetSpec, choice: Choice, replicas: Sequence[ReplicaPlan])
         peak_sessions_per_replica=shape.peak_sessions,
         max_num_seqs=shape.max_num_seqs,
         endpoints=tuple(f"{replica.base_url}/v1" for replica in replicas if replica.pool == demand.pool),
-        decisions=pool_decisions(choice, pool),
+        decisions=pool_decisions(choice, pool, spread_of(spec)),
     )
 
 

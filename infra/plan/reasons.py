@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence, Set
 
+from infra.affinity import Spread
 from infra.plan.choices import Choice
 from infra.plan.fleet_plan import NodePlan, Note, ReplicaPlan, Setting
 from infra.plan.placement import Seat
-from infra.plan.sizing import HEADROOM, MOST_SEQUENCES, headroom, slots_of
+from infra.plan.sizing import HEADROOM, MOST_SEQUENCES, headroom
 from infra.plan.text import count_text
 from infra.spec import FleetSpec
 from infra.spec.workload import Pool
+from infra.topology import whole_sessions
 
 
 def flag_reasons(choice: Choice, pool: Pool, seat: Seat, node: NodePlan) -> dict[str, str]:
@@ -27,20 +29,16 @@ def flag_reasons(choice: Choice, pool: Pool, seat: Seat, node: NodePlan) -> dict
     }
 
 
-def pool_decisions(choice: Choice, pool: Pool) -> tuple[Setting, ...]:
+def pool_decisions(choice: Choice, pool: Pool, spread: Spread) -> tuple[Setting, ...]:
     """The pool's numbers in the order in which they follow from each other."""
     shape, demand = choice.shape, choice.demand
-    replicas = (
-        "fixed in the spec"
-        if pool.replicas
-        else f"{demand.sessions} sessions / {shape.slots} slots, rounded up"
-    )
     return (
         Setting("sessions", str(demand.sessions), demand.formula),
         Setting("context_tokens", str(demand.context_tokens), choice.context_key),
         Setting("tensor_parallel_size", str(shape.tensor_parallel_size), _split_reason(choice, pool)),
         Setting("slots per replica", str(shape.slots), _slots_reason(choice)),
-        Setting("replicas", str(shape.replicas), replicas),
+        Setting("replicas", str(shape.replicas), _replicas_reason(choice, pool)),
+        Setting("peak sessions", str(shape.peak_sessions), _peak_reason(choice, spread)),
         Setting("max_num_seqs", str(shape.max_num_seqs), _sequences_reason(choice, pool)),
     )
 
@@ -48,8 +46,8 @@ def pool_decisions(choice: Choice, pool: Pool) -> tuple[Setting, ...]:
 def pool_notes(choice: Choice, pool: Pool) -> Iterator[Note]:
     """What the operator should know about one pool."""
     shape, demand, place = choice.shape, choice.demand, f"pools.{choice.demand.pool}"
-    if shape.slots < shape.peak_sessions:
-        waiting = demand.sessions - shape.slots * shape.replicas
+    waiting = demand.sessions - shape.slots * shape.replicas
+    if waiting > 0:
         text = f"{waiting} of {demand.sessions} sessions have no seat at full context: they wait, or are computed again"
         yield Note("shortfall", f"{place}.{_too_low(shape.max_num_seqs, shape.slots, pool)}", text)
     if choice.unfixed and shape.gpus > choice.unfixed.gpus and shape.device.kind == "gpu":
@@ -98,8 +96,30 @@ def _cache_place(node: NodePlan) -> str:
 def _slots_reason(choice: Choice) -> str:
     shape = choice.shape
     room = f"{shape.memory.max_concurrency:.2f} full contexts of KV cache, of which vLLM keeps one block"
-    seats = slots_of(shape.memory)
+    seats = whole_sessions(shape.memory.max_concurrency)
     return room if shape.slots == seats else f"{room}, so {seats}; max_num_seqs admits {shape.slots}"
+
+
+def _replicas_reason(choice: Choice, pool: Pool) -> str:
+    shape, sessions = choice.shape, choice.demand.sessions
+    if pool.replicas:
+        return "fixed in the spec"
+    if shape.peak_sessions * shape.replicas < sessions + shape.replicas:
+        return f"{sessions} sessions / {shape.slots} slots, rounded up"
+    return (
+        f"the fewest whose busiest, with {shape.peak_sessions} of {sessions} sessions, stays within its slots"
+    )
+
+
+def _peak_reason(choice: Choice, spread: Spread) -> str:
+    """Of the busiest replica, before the addresses are known."""
+    shape, sessions = choice.shape, choice.demand.sessions
+    if not spread.hashed or shape.replicas == 1:
+        return f"{sessions} sessions / {count_text(shape.replicas, 'replica')}, spread evenly"
+    limit = (
+        "" if spread.load_factor is None else f", and never more than {spread.load_factor:g} times the mean"
+    )
+    return f"of the busiest of {shape.replicas} replicas, hashed by session: the 95th percentile{limit}"
 
 
 def _sequences_reason(choice: Choice, pool: Pool) -> str:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from infra.affinity import EVEN, Spread
 from infra.catalog.devices import Device
 from infra.catalog.models import Model
 from infra.errors import SizingError
 from infra.memory import EngineSettings, MemoryBudget, size_replica
+from infra.topology import whole_sessions
 
 MOST_SEQUENCES = 1024
 """vLLM's own largest default of max_num_seqs (GPUs of 70 GiB and more, 0.32.0): a replica is never planned for more
@@ -22,7 +25,10 @@ slots only fit while sessions are shorter than planned, and each one costs sampl
 
 @dataclass(frozen=True)
 class Request:
-    """One pool's wish: sessions to seat, and what the operator fixed (None is the plan's choice)."""
+    """One pool's wish: sessions to seat, and what the operator fixed (None is the plan's choice).
+
+    `spread` says what the busiest replica gets of them; the plan's own number of replicas is `least_replicas` or more.
+    """
 
     pool: str
     model: Model
@@ -31,11 +37,16 @@ class Request:
     replicas: int | None
     tensor_parallel_size: int | None
     max_num_seqs: int | None
+    spread: Spread = EVEN
+    least_replicas: int = 1
 
 
 @dataclass(frozen=True)
 class Shape:
-    """One way to run a pool on one device kind: `replicas` engines of `tensor_parallel_size` GPUs each."""
+    """One way to run a pool on one device kind: `replicas` engines of `tensor_parallel_size` GPUs each.
+
+    `peak_sessions` are those of the busiest replica.
+    """
 
     device: Device
     tensor_parallel_size: int
@@ -50,6 +61,16 @@ class Shape:
     def gpus(self) -> int:
         """GPUs of all replicas."""
         return self.replicas * self.tensor_parallel_size
+
+    @property
+    def seats_all(self) -> bool:
+        """Whether every session has a seat; numbers that the operator fixed may leave some without."""
+        return self.slots >= self.peak_sessions
+
+    @property
+    def splits_over_pcie(self) -> bool:
+        """Whether each layer's result crosses a slow link, which costs speed that no price shows."""
+        return self.tensor_parallel_size > 1 and self.device.link == "pcie"
 
 
 def shapes(request: Request, device: Device, devices_per_node: int) -> list[Shape]:
@@ -80,12 +101,19 @@ def tensor_parallel_sizes(request: Request, devices_per_node: int) -> list[int]:
     return [2**exponent for exponent in range(devices_per_node.bit_length())]
 
 
-def slots_of(memory: MemoryBudget) -> int:
-    """Sessions of full context that one replica seats: the engine's own concurrency, rounded down.
+def needless_splits(found: Iterable[Shape]) -> frozenset[int]:
+    """Of the shapes on one device the splits over PCIe that are wider than the model needs.
 
-    vLLM keeps one KV block for itself (the null block of its block pool), so a capacity of exactly 32.0 seats 31.
+    Memory alone would often choose one, since it keeps fewer copies of the weights, but each layer's result crosses a
+    slow link. Plan and advice take none of them unless the operator fixes the size.
     """
-    return max(0, math.ceil(memory.max_concurrency) - 1)
+    fitting = list(found)
+    seating = [shape.tensor_parallel_size for shape in fitting if shape.seats_all]
+    return frozenset(
+        shape.tensor_parallel_size
+        for shape in fitting
+        if shape.splits_over_pcie and seating and shape.tensor_parallel_size > min(seating)
+    )
 
 
 def headroom(peak_sessions: int) -> int:
@@ -117,41 +145,41 @@ def _missing_bytes(memory: MemoryBudget, settings: EngineSettings) -> int:
 
 
 def _shape(request: Request, device: Device, size: int) -> Shape | None:
-    """The fewest replicas of this size whose slots seat the peak, or None where not one session fits.
+    """The fewest replicas of this size whose slots seat the peak; None where not one session fits, or no number does.
 
     More replicas mean a smaller peak, so fewer sequences, so less sampler memory and no fewer slots each. That bounds
-    the search from below by the slots that one session alone would leave, and lets it halve what is left.
+    the search from below by the slots that the smallest peak would leave, and lets it halve what is left.
     """
-    sessions = request.sessions
+    sessions, spread = request.sessions, request.spread
     if request.replicas is not None:
         return _attempt(request, device, size, request.replicas)
-    alone = _attempt(request, device, size, sessions)
-    if alone is None:
+    seated = _attempt(request, device, size, max(request.least_replicas, spread.most_replicas(sessions)))
+    if seated is None or not seated.seats_all:
         return None
     most = request.max_num_seqs or min(
         MOST_SEQUENCES, request.settings.max_num_batched_tokens or MOST_SEQUENCES
     )
-    too_few = -(-sessions // min(most, slots_of(alone.memory))) - 1
-    seated = alone
+    fewest = -(-sessions // min(most, whole_sessions(seated.memory.max_concurrency)))
+    too_few = max(fewest, request.least_replicas) - 1
     replicas = too_few + 1
     while seated.replicas - too_few > 1:
         shape = _attempt(request, device, size, replicas)
-        if shape is not None and shape.slots >= shape.peak_sessions:
+        if shape is not None and shape.seats_all:
             seated = shape
         else:
             too_few = replicas
         # The slots just found say how many replicas they ask for; where that is no news, by halves.
-        asked = -(-sessions // shape.slots) if shape else sessions
+        asked = (spread.replicas_for(sessions, shape.slots) if shape else None) or sessions
         replicas = asked if too_few < asked < seated.replicas else (too_few + seated.replicas) // 2
     return seated
 
 
 def _attempt(request: Request, device: Device, size: int, replicas: int) -> Shape | None:
-    peak = -(-request.sessions // replicas)
+    peak = request.spread.peak_sessions(replicas, request.sessions)
     sequences = request.max_num_seqs or min(
         headroom(peak), request.settings.max_num_batched_tokens or peak * 2
     )
     settings = dataclasses.replace(request.settings, tensor_parallel_size=size, max_num_seqs=sequences)
     memory = size_replica(request.model, device, settings)
-    slots = min(slots_of(memory), sequences)
+    slots = min(whole_sessions(memory.max_concurrency), sequences)
     return Shape(device, size, replicas, peak, sequences, slots, settings, memory) if slots else None

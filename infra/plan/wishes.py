@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from infra.affinity import EVEN, Spread
 from infra.catalog.devices import device_named
 from infra.catalog.models import Model
 from infra.errors import PlanError, SizingError
@@ -15,9 +16,9 @@ from infra.memory import EngineSettings
 from infra.plan.demand import context_key
 from infra.plan.fleet_plan import Demand, NodePlan
 from infra.plan.limits import refusal, refuse_sequences
-from infra.plan.sizing import Request, Shape, missing_bytes, shapes
+from infra.plan.sizing import Request, Shape, missing_bytes, needless_splits, shapes
 from infra.plan.text import size_text
-from infra.spec import FleetSpec
+from infra.spec import FleetSpec, GatewayKind
 
 _COUNTED = {
     "block-size": "block_size",
@@ -26,6 +27,13 @@ _COUNTED = {
     "max-num-batched-tokens": "max_num_batched_tokens",
 }
 """The operator's flags that change the memory (infra/spec/flags.py), and the setting that each is."""
+
+
+CROWDED = (
+    "hashed without a bound, one replica gets more sessions than it has slots, even with as many replicas as sessions: "
+    "set gateway.load_factor, such as 1.25"
+)
+"""Why a pool whose sessions fit one by one has no number of replicas."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,11 @@ class Wish:
     nodes: Mapping[str, Sequence[NodePlan]]
     pinned: bool
     first_port: int
+
+    @property
+    def shares_cpus(self) -> bool:
+        """Whether any number of its replicas may stand on each of its nodes: named ones without a GPU."""
+        return self.pinned and any(node.on_cpu for members in self.nodes.values() for node in members)
 
 
 def wish(spec: FleetSpec, demand: Demand, model: Model, nodes: Sequence[NodePlan]) -> Wish:
@@ -128,7 +141,15 @@ def pool_request(spec: FleetSpec, demand: Demand, model: Model) -> Request:
         replicas=pool.replicas,
         tensor_parallel_size=pool.tensor_parallel_size,
         max_num_seqs=pool.max_num_seqs,
+        spread=spread_of(spec),
     )
+
+
+def spread_of(spec: FleetSpec) -> Spread:
+    """How sessions come to replicas: a gateway hashes them, and bounds what one replica gets unless told not to."""
+    if spec.gateway.kind is GatewayKind.NONE:
+        return EVEN
+    return Spread(hashed=True, load_factor=spec.gateway.load_factor)
 
 
 def request_on(request: Request, members: Sequence[NodePlan]) -> Request:
@@ -148,20 +169,24 @@ def request_on(request: Request, members: Sequence[NodePlan]) -> Request:
 def cheapest_first(request: Request, usable: Mapping[str, Sequence[NodePlan]]) -> list[Shape]:
     """Shapes on every usable kind by price; kinds without a price last, then the fewest GPUs.
 
-    A kind that the memory model does not understand is passed over; SizingError where it understands none.
+    Shapes that seat all sessions come before those that leave some without. Splits over PCIe that the model does not
+    need are left out. A kind that the memory model does not understand is passed over; SizingError where it understands
+    none.
     """
 
-    def cost(shape: Shape) -> tuple[float, int, int]:
+    def cost(shape: Shape) -> tuple[bool, float, int, int]:
         node = usable[shape.device.name][0]
         per_gpu = math.inf if node.price_per_hour is None else node.price_per_hour / node.device_count
-        return per_gpu * shape.gpus, shape.gpus, shape.tensor_parallel_size
+        return not shape.seats_all, per_gpu * shape.gpus, shape.gpus, shape.tensor_parallel_size
 
     found: list[Shape] = []
     refusals: list[SizingError] = []
     for name, members in usable.items():
         try:
             most = max(node.device_count for node in members)
-            found += shapes(request_on(request, members), device_named(name), most)
+            fitting = shapes(request_on(request, members), device_named(name), most)
+            needless = needless_splits(fitting)
+            found += [shape for shape in fitting if shape.tensor_parallel_size not in needless]
         except SizingError as error:
             refusals.append(error)
     if len(refusals) == len(usable):
@@ -174,6 +199,8 @@ def _too_small(request: Request, usable: Mapping[str, Sequence[NodePlan]], conte
     name, members = max(usable.items(), key=lambda kind: device_named(kind[0]).memory_bytes)
     request, most = request_on(request, members), max(node.device_count for node in members)
     size, missing = missing_bytes(request, device_named(name), most)
+    if not missing and request.spread.unbounded:
+        return PlanError(f"pools.{request.pool}: {CROWDED}")
     what, change = "on each GPU", f"lower {context}, quantize the model or use larger GPUs"
     if request.settings.kv_cache_memory_bytes is not None:
         what, change = "of KV cache", f"raise kv_cache_memory under nodes, or lower {context}"

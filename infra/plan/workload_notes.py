@@ -4,13 +4,14 @@ prefixes would give on top, how unevenly affinity spreads sessions, and how sure
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
-from infra.affinity import ring_imbalance
+from infra.affinity import usual_imbalance
 from infra.plan.choices import Choice
 from infra.plan.demand import length_split, sessions_of
-from infra.plan.fleet_plan import Note, ReplicaPlan
+from infra.plan.fleet_plan import Note
 from infra.plan.text import count_text
-from infra.spec import ContextStrategy, FleetSpec, Workload
+from infra.spec import ContextStrategy, FleetSpec, GatewayKind, Workload
 from infra.spec.workload import LongSessions
 from infra.topology import Confidence, ContextEffect, context_effect, prefix_bonus, seats_within, session_of
 
@@ -62,7 +63,7 @@ def seat_notes(spec: FleetSpec, choice: Choice) -> Iterator[Note]:
     """How sure the seats of one pool are, and what a shared prefix would add."""
     shape, demand, place = choice.shape, choice.demand, f"pools.{choice.demand.pool}"
     seats = seats_within(shape.memory)
-    if shape.slots >= shape.peak_sessions and seats.confidence(shape.peak_sessions) is not Confidence.SURE:
+    if shape.seats_all and seats.confidence(shape.peak_sessions) is not Confidence.SURE:
         text = (
             f"a peak of {shape.peak_sessions} sessions fits by the plan ({seats.planned} seats), and not if the KV "
             f"cache is at the low end of what the memory model allows ({seats.low} seats): the gate will tell"
@@ -74,19 +75,20 @@ def seat_notes(spec: FleetSpec, choice: Choice) -> Iterator[Note]:
         yield Note("info", place, text)
 
 
-def spread_notes(choice: Choice, replicas: list[ReplicaPlan]) -> Iterator[Note]:
-    """What consistent hashing over these very replicas would ask of the busiest one."""
-    servers = {f"{item.address}:{item.port}": 1 for item in replicas if item.pool == choice.demand.pool}
-    if len(servers) < 2:
+def spread_notes(spec: FleetSpec, choice: Choice) -> Iterator[Note]:
+    """What the busiest replica gets: behind a gateway of these very replicas, without one if a gateway hashed."""
+    shape, sessions, hashed = choice.shape, choice.demand.sessions, spec.gateway.kind is not GatewayKind.NONE
+    if shape.replicas < 2:
         return
-    busiest = ring_imbalance(servers, choice.demand.sessions)
-    text = (
-        f"hashed by session, the busiest of {len(servers)} replicas gets up to {busiest.peak_sessions} of "
-        f"{choice.demand.sessions} sessions ({busiest.factor:.2f} times the mean, 95th percentile)"
+    peak = choice.peak_sessions if hashed else usual_imbalance(shape.replicas, sessions).peak_sessions
+    who = f"the busiest of {shape.replicas} replicas gets up to {peak} of {sessions} sessions"
+    how = f"{peak * shape.replicas / sessions:.2f} times the mean, 95th percentile"
+    short = f", more than its {shape.slots} slots" if peak > shape.slots else ""
+    when = "hashed by session" if hashed else "if a gateway hashed by session"
+    bound = (
+        f", held to {spec.gateway.load_factor:g} times the mean"
+        if hashed and spec.gateway.load_factor
+        else ""
     )
-    short = busiest.peak_sessions > choice.shape.slots
-    yield Note(
-        "warning" if short else "info",
-        f"pools.{choice.demand.pool}",
-        f"{text}, more than its {choice.shape.slots} slots" if short else text,
-    )
+    severity: Literal["info", "warning"] = "warning" if short and hashed else "info"
+    yield Note(severity, f"pools.{choice.demand.pool}", f"{when}{bound}, {who} ({how}){short}")

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from plan_specs import LAB, RENTED, flag, host, notes, plan, rented
 
+from infra.affinity import Spread
 from infra.errors import FleetError, PlanError, SizingError
 
 LLAMA_70B = {"agent": {"config": "meta-llama/Meta-Llama-3.1-70B", "weights": {"path": "/data/llama"}}}
@@ -284,6 +285,58 @@ def test_splitting_over_pcie_is_warned_of() -> None:
     made = rented(host("gpu-a", "H100-PCIe"), models=LLAMA_70B, workload=workload(5))
     assert made.pools[0].tensor_parallel_size > 1
     assert any("H100-PCIe has no NVLink" in note for note in notes(made, "warning"))
+
+
+@pytest.mark.parametrize(("load_factor", "at_least"), [(1.0, 11), (1.25, 13), (None, 15)])
+def test_behind_a_gateway_a_pool_is_sized_for_its_busiest_replica(
+    load_factor: float | None, at_least: int
+) -> None:
+    hosts = [host(f"gpu-{letter}") for letter in "abc"]
+    gateway = {"kind": "nginx", "load_factor": load_factor}
+    one_each = agents(tensor_parallel_size=1)
+    made = rented(*hosts, workload=workload(500), gateway=gateway, pools=one_each)
+    [pool] = made.pools
+    assert pool.replicas >= at_least
+    assert rented(*hosts, workload=workload(500), pools=one_each).pools[0].replicas == 11
+    # A wide replica has many sessions, so its share of them is closer to the mean, and fewer GPUs do.
+    free = rented(*hosts, workload=workload(500), gateway=gateway).pools[0]
+    assert free.replicas * free.tensor_parallel_size <= pool.replicas
+    addresses = {node.name: node.listen_address for node in made.nodes}
+    servers = [f"{addresses[replica.node]}:{replica.port}" for replica in made.replicas]
+    assert Spread(hashed=True, load_factor=load_factor).peak_on(servers, 500) <= pool.slots_per_replica
+    reasons = {decision.name: decision.reason for decision in pool.decisions}
+    assert "hashed by session: the 95th percentile" in reasons["peak sessions"]
+
+
+def test_where_no_replica_can_be_added_for_an_unlucky_ring_the_operator_is_told() -> None:
+    """Of the rings of two replicas one in twenty crowds a replica more than the plan foresees."""
+    unlucky = 0
+    for last in range(1, 250, 2):
+        hosts = [{**host(f"gpu-{n}", devices=1), "address": f"203.0.113.{n}"} for n in (last, last + 1)]
+        made = rented(*hosts, workload=workload(76), gateway={"kind": "nginx", "load_factor": None})
+        assert len(made.replicas) == 2
+        told = [text for text in notes(made, "warning") if "hashed by session" in text]
+        unlucky += bool(told)
+        assert all("more than its 48 slots" in text for text in told)
+    assert 0 < unlucky < 125 / 4
+
+
+def test_seats_that_hashing_would_not_fill_evenly_are_no_room() -> None:
+    hosts = [host(f"gpu-{letter}", devices=1) for letter in "ab"]
+    lack = "room for 2: hashed by session, the busiest would get up to 49 of them and seats 48; add machines"
+    with pytest.raises(PlanError, match=lack):
+        rented(*hosts, workload=workload(80), gateway={"kind": "nginx", "load_factor": 1.22})
+
+
+def test_hashing_without_a_bound_that_no_replicas_can_bear_is_refused_with_the_remedy() -> None:
+    with pytest.raises(PlanError, match=r"pools.agents: hashed without a bound, .* set gateway.load_factor"):
+        rented(
+            host("gpu-a"),
+            workload=workload(40, 32_768),
+            models={"agent": {"config": "Qwen/Qwen3-32B", "weights": {"path": "/m"}, "quantization": None}},
+            pools=agents(tensor_parallel_size=1),
+            gateway={"kind": "nginx", "load_factor": None},
+        )
 
 
 def test_what_is_paid_for_and_unused_is_warned_of() -> None:

@@ -1,68 +1,169 @@
-"""Who sits where: no GPU twice, no replica across nodes, few machines begun, ports that do not collide."""
+"""Who sits where: no GPU twice, no replica across nodes, the cheapest nodes of all that hold the replicas."""
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from plan_specs import RENTED, host, spec
 
+from infra.packing import Load, Market, cheapest_fleet
+from infra.plan.fleet_plan import NodePlan
 from infra.plan.nodes import plan_nodes
-from infra.plan.placement import Ledger, Seat
+from infra.plan.placement import Ledger, Seat, given_nodes, place
+
+Machine = tuple[str, int, float]
+"""Device, GPUs, and dollars per GPU and hour."""
 
 
-def nodes(*devices: int) -> Ledger:
-    hosts = [host(f"gpu-{chr(ord('a') + i)}", devices=count) for i, count in enumerate(devices)]
-    return Ledger(plan_nodes(spec(RENTED, nodes={"source": "ssh", "hosts": hosts})))
+def nodes(*machines: Machine) -> tuple[NodePlan, ...]:
+    hosts = [
+        host(f"gpu-{chr(ord('a') + i)}", device, gpus, price_per_hour=price)
+        for i, (device, gpus, price) in enumerate(machines)
+    ]
+    return plan_nodes(spec(RENTED, nodes={"source": "ssh", "hosts": hosts}))
 
 
-def seats(ledger: Ledger, replicas: int, gpus: int) -> tuple[Seat, ...]:
-    return ledger.place(ledger.nodes, replicas, gpus, 8000, pinned=False)
+def h100(*gpus: int) -> tuple[NodePlan, ...]:
+    return nodes(*(("H100-SXM", count, 2.0) for count in gpus))
 
 
-@given(
-    st.lists(st.integers(1, 8), min_size=1, max_size=5),
-    st.lists(st.tuples(st.integers(1, 4), st.sampled_from([1, 2, 4, 8])), max_size=8),
-)
-def test_no_gpu_is_given_twice_and_none_from_another_node(
-    devices: list[int], wishes: list[tuple[int, int]]
+def seats(given: Sequence[NodePlan], replicas: int, gpus: int) -> tuple[Seat, ...]:
+    """One pool on these nodes."""
+    kinds = given_nodes(given, {"agents": {node.name for node in given}})
+    fleet = cheapest_fleet([[Load("agents", "H100-SXM", gpus, replicas)]], Market(kinds))
+    assert fleet is not None
+    return place(fleet, Ledger(given), {"agents": 8000})["agents"]
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> tuple[tuple[NodePlan, ...], dict[str, set[str]], list[list[Load]]]:
+    """A few machines, the pools that may use each, and ways to run each pool."""
+    devices = ("H100-SXM", "H200")
+    machine = st.tuples(
+        st.sampled_from(devices), st.sampled_from([1, 2, 3, 4, 8]), st.sampled_from([1.0, 2.0, 2.5])
+    )
+    given_ = nodes(*draw(st.lists(machine, min_size=1, max_size=4)))
+    usable = {
+        f"pool-{number}": draw(st.sets(st.sampled_from([node.name for node in given_]), min_size=1))
+        for number in range(draw(st.integers(1, 3)))
+    }
+    kinds = given_nodes(given_, usable)
+    choices = []
+    for pool, names in usable.items():
+        loads = []
+        for device in {node.device for node in given_ if node.name in names}:
+            mine = [kind for kind in kinds if kind.device == device and kind.nodes[0].name in names]
+            places = frozenset(kind.place for kind in mine)
+            largest = max(kind.gpus for kind in mine)
+            sizes = draw(st.sets(st.sampled_from([1, 2, 3, 4]), min_size=1, max_size=2))
+            loads += [
+                Load(pool, device, size, draw(st.integers(1, 3)), places) for size in sizes if size <= largest
+            ]
+        choices.append(loads)
+    return given_, usable, choices
+
+
+@settings(max_examples=300, deadline=None)
+@given(cases())
+def test_no_other_way_on_the_given_nodes_costs_less(
+    case: tuple[tuple[NodePlan, ...], dict[str, set[str]], list[list[Load]]],
 ) -> None:
-    ledger = nodes(*devices)
-    taken: list[tuple[str, int]] = []
-    ports: list[tuple[str, int]] = []
-    for replicas, gpus in wishes:
-        if ledger.room(ledger.nodes, gpus, pinned=False) < replicas:
-            continue
-        for seat in seats(ledger, replicas, gpus):
-            assert len(seat.gpu_ids) == gpus
-            taken += [(seat.node, gpu) for gpu in seat.gpu_ids]
-            ports.append((seat.node, seat.port))
-    offered = {(node.name, gpu) for node in ledger.nodes for gpu in range(node.device_count)}
-    assert max(Counter(taken).values(), default=1) == 1
-    assert set(taken) <= offered
-    assert max(Counter(ports).values(), default=1) == 1
+    given_, usable, choices = case
+    fleet = cheapest_fleet(choices, Market(given_nodes(given_, usable)))
+    least = min(_costs(given_, usable, choices), default=None)
+    if fleet is None:
+        assert least is None
+        return
+    assert fleet.proven
+    seated = place(fleet, Ledger(given_), dict.fromkeys(usable, 8000))
+    begun = {seat.node for found in seated.values() for seat in found}
+    assert _cost(given_, begun, sum(load.gpus for load in fleet.loads)) == least
+    for load in fleet.loads:
+        assert len(seated[load.pool]) == load.replicas
+        assert {seat.node for seat in seated[load.pool]} <= usable[load.pool]
+        assert all(len(seat.gpu_ids) == load.size for seat in seated[load.pool])
+    gpus = Counter((seat.node, gpu) for found in seated.values() for seat in found for gpu in seat.gpu_ids)
+    ports = Counter((seat.node, seat.port) for found in seated.values() for seat in found)
+    assert max(gpus.values()) == max(ports.values()) == 1
 
 
-def test_the_fullest_node_that_has_room_is_filled_first() -> None:
-    ledger = nodes(8, 2, 4)
-    assert [seat.node for seat in seats(ledger, 3, 2)] == ["gpu-b", "gpu-c", "gpu-c"]
+def _costs(
+    given_: Sequence[NodePlan], usable: Mapping[str, set[str]], choices: Sequence[Sequence[Load]]
+) -> Iterator[tuple[float, int, int, int]]:
+    """Of every choice in every set of nodes that holds it."""
+    for pick in itertools.product(*choices):
+        wanted = [(load.size, load) for load in pick for _ in range(load.replicas)]
+        wanted.sort(key=lambda pair: -pair[0])
+        for count in range(1, len(given_) + 1):
+            for begun in itertools.combinations(given_, count):
+                free = {node.name: node.device_count for node in begun}
+                device = {node.name: node.device for node in begun}
+                if _fits(free, device, usable, [load for _, load in wanted]):
+                    yield _cost(given_, set(free), sum(load.gpus for load in pick))
+
+
+def _fits(
+    free: Mapping[str, int],
+    device: Mapping[str, str],
+    usable: Mapping[str, set[str]],
+    wanted: Sequence[Load],
+) -> bool:
+    """By trying every place of every replica."""
+    if not wanted:
+        return True
+    first, *rest = wanted
+    return any(
+        _fits({**free, name: gpus - first.size}, device, usable, rest)
+        for name, gpus in free.items()
+        if gpus >= first.size and device[name] == first.device and name in usable[first.pool]
+    )
+
+
+def _cost(given_: Sequence[NodePlan], begun: set[str], in_use: int) -> tuple[float, int, int, int]:
+    machines = [node for node in given_ if node.name in begun]
+    price = sum(round((node.price_per_hour or 0) * 1e6) for node in machines)
+    return price, len(machines), sum(node.device_count for node in machines), in_use
+
+
+def test_the_cheapest_nodes_are_begun_then_the_fewest() -> None:
+    assert [seat.node for seat in seats(h100(8, 2, 4), 3, 2)] == ["gpu-c", "gpu-c", "gpu-b"]
+    assert [seat.node for seat in seats(h100(2, 2, 4), 2, 2)] == ["gpu-c", "gpu-c"]
+    dear = nodes(("H100-SXM", 4, 3.0), ("H100-SXM", 4, 2.0))
+    assert [seat.node for seat in seats(dear, 2, 2)] == ["gpu-b", "gpu-b"]
+
+
+def test_nodes_without_a_price_are_begun_last() -> None:
+    priced = nodes(("A10", 1, 5.0), ("A10", 1, 5.0))
+    unpriced = plan_nodes(spec(RENTED, nodes={"source": "ssh", "hosts": [host("gpu-x", "A10", 1)]}))
+    given_ = (*unpriced, *priced)
+    kinds = given_nodes(given_, {"agents": {node.name for node in given_}})
+    fleet = cheapest_fleet([[Load("agents", "A10", 1, 2)]], Market(kinds))
+    assert fleet is not None
+    assert [seat.node for seat in place(fleet, Ledger(given_), {"agents": 8000})["agents"]] == [
+        "gpu-a",
+        "gpu-b",
+    ]
 
 
 def test_gpus_of_a_replica_are_an_aligned_run_where_one_is_free() -> None:
-    ledger = nodes(8)
-    assert seats(ledger, 1, 1)[0].gpu_ids == (0,)
-    assert seats(ledger, 1, 4)[0].gpu_ids == (4, 5, 6, 7)
-    assert seats(ledger, 1, 2)[0].gpu_ids == (2, 3)
-    assert seats(ledger, 1, 1)[0].gpu_ids == (1,)
+    [node] = h100(8)
+    ledger = Ledger([node])
+    taken = [ledger.take(node, gpus, 8000).gpu_ids for gpus in (1, 4, 2, 1)]
+    assert taken == [(0,), (4, 5, 6, 7), (2, 3), (1,)]
 
 
 def test_gpus_without_an_aligned_run_are_used_all_the_same() -> None:
-    ledger = nodes(4)
-    seats(ledger, 1, 1)
-    ledger.place(ledger.nodes, 1, 2, 8000, pinned=False)
-    assert ledger.room(ledger.nodes, 1, pinned=False) == 1
+    [node] = h100(4)
+    ledger = Ledger([node])
+    ledger.take(node, 1, 8000)
+    ledger.take(node, 2, 8000)
+    assert ledger.take(node, 1, 8000).gpu_ids == (1,)
+    assert ledger.room([node], 1) == 0
 
 
 def test_the_next_replica_on_a_node_takes_the_next_free_port() -> None:
-    assert [seat.port for seat in seats(nodes(4), 3, 1)] == [8000, 8001, 8002]
+    assert [seat.port for seat in seats(h100(4), 3, 1)] == [8000, 8001, 8002]

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from infra.affinity import Spread
 from infra.catalog.devices import device_named
 from infra.catalog.models import model_named
 from infra.memory import EngineSettings, MemoryBudget, size_replica
@@ -17,9 +18,9 @@ from infra.plan.sizing import (
     headroom,
     missing_bytes,
     shapes,
-    slots_of,
     tensor_parallel_sizes,
 )
+from infra.topology import whole_sessions
 
 H100 = device_named("H100-SXM")
 QWEN = model_named("Qwen/Qwen3-8B")
@@ -53,7 +54,7 @@ def budget(max_concurrency: float) -> MemoryBudget:
 def test_the_block_that_vllm_keeps_costs_a_slot_where_the_rest_was_whole(
     max_concurrency: float, slots: int
 ) -> None:
-    assert slots_of(budget(max_concurrency)) == slots
+    assert whole_sessions(budget(max_concurrency).max_concurrency) == slots
 
 
 @pytest.mark.parametrize(
@@ -95,6 +96,30 @@ def test_more_context_never_gives_more_slots(context: int, more: int) -> None:
         return max((shape.slots for shape in shapes(fixed, H100, 1)), default=0)
 
     assert slots(context + more) <= slots(context)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(1, 3000), st.sampled_from([4096, 32768]), st.sampled_from([1.0, 1.25, None]))
+def test_behind_a_gateway_the_fewest_replicas_seat_the_busiest(
+    sessions: int, context: int, load_factor: float | None
+) -> None:
+    wanted = request(sessions, context, spread=Spread(hashed=True, load_factor=load_factor))
+    shape = shapes(wanted, H100, 1)[0]
+    assert shape.seats_all
+    assert shape.peak_sessions == wanted.spread.peak_sessions(shape.replicas, sessions)
+    assert shape.replicas >= shapes(request(sessions, context), H100, 1)[0].replicas
+    if shape.replicas > 1:
+        fewer = dataclasses.replace(wanted, replicas=shape.replicas - 1)
+        assert not shapes(fewer, H100, 1)[0].seats_all
+
+
+def test_hashing_without_a_bound_cannot_seat_sessions_that_fill_a_replica_each() -> None:
+    settings_of_one = dataclasses.replace(request(1).settings, kv_cache_memory_bytes=2 << 30)
+    wanted = request(20, spread=Spread(hashed=True), settings=settings_of_one)
+    assert shapes(wanted, H100, 1) == []
+    assert missing_bytes(wanted, H100, 1) == (1, 0)
+    bounded = shapes(dataclasses.replace(wanted, spread=Spread(hashed=True, load_factor=1.25)), H100, 1)
+    assert (bounded[0].slots, bounded[0].replicas) == (1, 25)
 
 
 def test_the_shape_with_the_fewest_gpus_comes_first() -> None:

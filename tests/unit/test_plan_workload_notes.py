@@ -97,7 +97,10 @@ def with_long_sessions(*hosts: dict[str, Any], **long: Any) -> FleetPlan:
     return rented(
         *hosts,
         workload={**RENTED["workload"], "long_sessions": LONG},
-        pools={**LONG_POOLS, "long": {**LONG_POOLS["long"], **long}},
+        pools={
+            "agents": {**LONG_POOLS["agents"], "nodes": ["gpu-1"]},
+            "long": {**LONG_POOLS["long"], **long},
+        },
     )
 
 
@@ -134,14 +137,38 @@ def test_a_shared_prefix_is_a_bonus_and_changes_no_seat() -> None:
     )
 
 
-def test_the_busiest_replica_behind_hashing_is_told() -> None:
+@pytest.mark.parametrize(
+    ("gateway", "said"),
+    [
+        ({"kind": "none"}, "if a gateway hashed by session, the busiest of 2 replicas gets up to 38 of 60"),
+        (
+            {"kind": "nginx"},
+            "hashed by session, held to 1.25 times the mean, the busiest of 2 replicas gets up to",
+        ),
+        ({"kind": "nginx", "load_factor": None}, "hashed by session, the busiest of 2 replicas gets up to"),
+    ],
+)
+def test_the_busiest_replica_behind_hashing_is_told(gateway: dict[str, Any], said: str) -> None:
     planned = rented(
         host("gpu-1", devices=1),
         host("gpu-2", devices=1),
+        workload={**RENTED["workload"], "workflows": 12},
         pools={"agents": {"model": "agent", "role": "agent", "replicas": 2}},
+        gateway=gateway,
     )
-    said = [
-        text for text in (*notes(planned, "info"), *notes(planned, "warning")) if "hashed by session" in text
-    ]
-    assert len(said) == 1
-    assert "the busiest of 2 replicas gets up to" in said[0]
+    [told] = [text for text in notes(planned, "info") if "hashed by session" in text]
+    assert told.startswith(f"pools.agents: {said}")
+
+
+def test_a_replica_that_hashing_overloads_is_warned_of_where_the_replicas_are_fixed() -> None:
+    planned = rented(
+        host("gpu-1", devices=1),
+        host("gpu-2", devices=1),
+        workload={**RENTED["workload"], "workflows": 16},
+        pools={"agents": {"model": "agent", "role": "agent", "replicas": 2}},
+        gateway={"kind": "nginx", "load_factor": None},
+    )
+    slots = planned.replicas[0].slots
+    assert 2 * slots >= 80  # there is a seat for each, if not where the hash puts it
+    assert not notes(planned, "shortfall")
+    assert any(f"more than its {slots} slots" in text for text in notes(planned, "warning"))

@@ -9,9 +9,7 @@ import pytest
 from infra.catalog.devices import device_named
 from infra.catalog.models import model_named
 from infra.memory import EngineSettings, Interval, MemoryBudget, size_replica
-from infra.plan.sizing import slots_of
-from infra.topology import Confidence, Seats, seats_within
-from infra.topology.headroom import whole_sessions
+from infra.topology import Confidence, Seats, seats_within, whole_sessions
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +31,7 @@ def test_seats_follow_the_interval(budget: MemoryBudget) -> None:
 def test_a_real_budget_is_planned_between_its_ends(budget: MemoryBudget) -> None:
     seats = seats_within(budget)
     assert 0 < seats.low <= seats.planned <= seats.high
-    assert seats.planned == slots_of(budget)
+    assert seats.planned < budget.max_concurrency <= seats.planned + 1
 
 
 def test_a_cache_that_was_given_leaves_no_doubt() -> None:
