@@ -28,8 +28,8 @@ SERVICE = "state"
 TEXT_BYTES_PER_TOKEN = 4
 """Bytes of English text for each token; the measurements of infra/store took the same."""
 
-AGENT_PREFIXES = ("checkpoint", "writes", "thread", "flow", "crewai")
-"""Keys of ValkeySaver, of Flows kept by agentfleet_agents, and of CrewAI's locks."""
+AGENT_PREFIXES = ("checkpoint", "writes", "thread", "langgraph", "flow")
+"""Keys of ValkeySaver and RedisSaver, of ValkeyStore, and of Flows that agentfleet_agents keeps."""
 
 _SECRETS = ("stateAgentPassword", "stateExporterPassword", "stateBackupPassword", "stateAdminPassword")
 _HA_SECRETS = ("stateReplicaPassword", "stateSentinelPassword")

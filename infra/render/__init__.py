@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from infra.plan.fleet_plan import FleetPlan, NodePlan
 from infra.plan.gateway import SERVICE as GATEWAY
 from infra.plan.guards import guards_on
+from infra.plan.state import SERVICE as STATE
 from infra.render.engines import replica_service
 from infra.render.firewall import SERVICE as FIREWALL
 from infra.render.firewall import firewall_service
 from infra.render.nginx import nginx_service
+from infra.render.state import state_service
 from provisioning.state import ServiceState
 
 
@@ -27,5 +29,7 @@ def _services(plan: FleetPlan, node: NodePlan) -> Iterator[tuple[str, ServiceSta
         yield FIREWALL, firewall_service(plan, guards)
     for replica in plan.replicas_on(node.name):
         yield replica.name, replica_service(plan, node, replica)
+    if plan.state and plan.state.stands_on(node.name):
+        yield STATE, state_service(plan, plan.state, node)
     if plan.gateway and plan.gateway.node == node.name:
         yield GATEWAY, nginx_service(plan, plan.gateway)

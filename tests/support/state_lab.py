@@ -1,0 +1,85 @@
+"""A state store on a machine of the operator's own, from a spec to the running unit, without Pulumi in between."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from infra.plan import make_plan
+from infra.plan.fleet_plan import FleetPlan
+from infra.plan.read_models import read_models
+from infra.plan.state import StatePlan
+from infra.render import render
+from infra.spec import parse
+from provisioning.converge import service as converging
+from provisioning.converge.machine import Machine
+from provisioning.converge.version import Version
+from provisioning.ssh import Address, Connections
+from support.lab_stacks import StartedNode
+from support.state_secrets import STATE_SECRETS
+
+FLEET = "shop"
+
+
+def state_plan(nodes: Mapping[str, StartedNode], clients: str, **state: Any) -> FleetPlan:
+    """The plan of a fleet whose engines are elsewhere, and whose store stands on these machines."""
+    hosts = [
+        {"name": name, "address": node.facts.address, "device": "cpu", "devices": 1}
+        for name, node in nodes.items()
+    ]
+    engines = {"name": "gpu-1", "address": "203.0.113.7", "device": "H100-SXM", "devices": 1}
+    spec = {
+        "name": FLEET,
+        "workload": {"topology": "flat", "agents": 1, "workflows": 4, "context_tokens": 2048},
+        "models": {"agent": {"config": "Qwen/Qwen3-8B", "weights": {"path": "/data/models/qwen3"}}},
+        "pools": {"agents": {"model": "agent", "role": "agent", "nodes": ["gpu-1"]}},
+        "nodes": {"source": "ssh", "hosts": [*hosts, engines]},
+        "access": {"clients": [clients]},
+        "state": {"kind": "redis", "maxmemory": "64MiB", **state},
+    }
+    parsed = parse(json.dumps(spec), "fleet.yaml")
+    return make_plan(parsed, read_models(parsed, Path()))
+
+
+@dataclass(frozen=True)
+class StateLab:
+    """One machine with the services of the plan that are its own."""
+
+    node: StartedNode
+    name: str
+    plan: FleetPlan
+    connections: Connections
+    secrets: Mapping[str, str] = field(default_factory=lambda: STATE_SECRETS)
+
+    @property
+    def state(self) -> StatePlan:
+        """The store's plan."""
+        assert self.plan.state
+        return self.plan.state
+
+    @property
+    def machine(self) -> Machine:
+        """The node as the converging code sees it."""
+        facts = self.node.facts
+        address = Address(
+            facts.address, facts.port, facts.user, facts.host_key, facts.identity_file, self.name
+        )
+        return Machine(self.name, self.connections.get(address), threading.RLock(), "test", lambda _: None)
+
+    def bring(self) -> None:
+        """What `up` does on this machine."""
+        for service in render(self.plan)[self.name].values():
+            converging.converge(self.machine, Version(service, self.secrets))
+
+    def remove(self) -> None:
+        """What `destroy` does."""
+        for service in reversed(render(self.plan)[self.name]):
+            converging.remove(self.machine, service)
+
+    def cli(self, words: str, user: str = "admin") -> str:
+        """What the store answers one of the users whose password the machine has."""
+        return self.node.sh(f"STATE_USER={user} {self.state.cli} {words}").strip()
