@@ -82,11 +82,8 @@ def _rows_table(title: str, rows: Iterable[_Row]) -> Table:
 
 def _pool_rows(pool: PoolComparison) -> Iterator[_Row]:
     work, measured = pool.work, pool.measured
-    yield (
-        "the API, an interaction",
-        f"${work.usd_per_interaction:.6f}",
-        _api_text(work.price, work.interaction),
-    )
+    yield _price_row(work.price, work.interaction)
+    yield "the API, an interaction", f"${work.usd_per_interaction:.6f}", _tokens_text(work.interaction)
     yield (
         "the pool, as planned",
         _hourly(work.usd_per_hour),
@@ -163,17 +160,20 @@ def _fleet_rows(compared: FleetComparison, api_usd_per_hour: float) -> Iterator[
     yield "the fleet, as billed", _hourly(billed), f"{_hourly(beside)} of it beside the pools: {winner}"
 
 
-def _api_text(price: ApiPrice, asked: Interaction) -> str:
-    rates = (
-        f"{_rate(price.input_usd_per_million_tokens)} in, {_rate(price.output_usd_per_million_tokens)} out"
-    )
-    tokens = f"{asked.input_tokens:,} tokens in, {asked.output_tokens:,} out"
+def _price_row(price: ApiPrice, asked: Interaction) -> _Row:
+    """In the form that --api takes."""
+    rates = [price.input_usd_per_million_tokens, price.output_usd_per_million_tokens]
     if asked.cached_input_tokens:
-        rates += f", {_rate(price.cached_input_usd_per_million_tokens)} cached"
-        tokens += f", {asked.cached_input_tokens:,} of the input cached"
-    name = "" if price.name == "stated" else f"{price.name}, "
+        rates.append(price.cached_input_usd_per_million_tokens)
+    kinds = "in/out/cached" if asked.cached_input_tokens else "in/out"
     origin = ", ".join(filter(None, (price.source, price.date)))
-    return f"{tokens}; $ a million: {rates}; {name}{origin}"
+    name = "" if price.name == "stated" else f"{price.name}: "
+    return f"the API, {kinds}", "/".join(map(_rate, rates)), f"$ per million tokens; {name}{origin}"
+
+
+def _tokens_text(asked: Interaction) -> str:
+    cached = f", {asked.cached_input_tokens:,} of them cached" if asked.cached_input_tokens else ""
+    return f"{asked.input_tokens:,} tokens in{cached}, {asked.output_tokens:,} out"
 
 
 def _rate(dollars: float) -> str:

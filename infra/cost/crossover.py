@@ -139,10 +139,11 @@ def sensitivity(
 
 
 def _scaled(interaction: Interaction, factor: float) -> Interaction:
+    """Rounded up, so that half of one token is still one."""
     return Interaction(
-        input_tokens=round(interaction.input_tokens * factor),
-        output_tokens=round(interaction.output_tokens * factor),
-        cached_input_tokens=round(interaction.cached_input_tokens * factor),
+        input_tokens=math.ceil(interaction.input_tokens * factor),
+        output_tokens=math.ceil(interaction.output_tokens * factor),
+        cached_input_tokens=math.ceil(interaction.cached_input_tokens * factor),
     )
 
 

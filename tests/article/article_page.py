@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from article_claims import Claim, Section, Verdict
 from article_cost import COST, H100, LOOP, MIXED
+from article_fleets import FLEETS
 from article_gpus import GPUS
 from article_kv_cache import KV_CACHE, STRATEGIES
 from article_memory import MEMORY
@@ -29,6 +30,7 @@ SECTIONS: tuple[Section, ...] = (
     THOUSAND,
     COST,
     START,
+    FLEETS,
 )
 
 COMMAND = "pytest tests/article --update-golden"

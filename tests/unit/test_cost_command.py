@@ -82,7 +82,9 @@ def test_a_price_of_the_spec_goes_before_the_catalogs() -> None:
 
 
 def test_the_bill_is_printed_by_hour_day_and_month_with_the_origin_of_each_price(cost: Cost) -> None:
-    code, out, err = cost(on(host("gpu-a", devices=2), host("gpu-b", "A100-80GB-PCIe", price_per_hour=1)))
+    machines = host("gpu-a", devices=2), host("gpu-b", "A100-80GB-PCIe", price_per_hour=1)
+    pools = {"agents": {"model": "agent", "role": "agent", "nodes": ["gpu-b"]}}
+    code, out, err = cost(on(*machines, pools=pools))
     assert (code, err) == (0, "")
     printed = [" ".join(line.split()) for line in out.splitlines()]
     assert "agents 1 1.00 24.00 730.00" in printed

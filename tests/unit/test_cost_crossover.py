@@ -119,6 +119,10 @@ def test_the_length_of_an_interaction_moves_the_load_and_never_the_utilization()
         assert loads == pytest.approx([2 * loads[1], loads[1], loads[1] / 2])
 
 
+def test_half_of_one_token_is_one() -> None:
+    assert {row.tokens_per_interaction for row in sensitivity(Interaction(1, 0, 1), H100, MIXED)} == {1, 2}
+
+
 @given(RATES, PRICES, INTERACTIONS, st.floats(1, 1e6))
 def test_the_prorated_formula_has_one_winner_at_any_load(
     rate: ReplicaRate, price: ApiPrice, interaction: Interaction, per_hour: float
