@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given
@@ -155,10 +156,10 @@ def test_a_preview_knows_the_gate_when_nothing_that_it_depends_on_changes() -> N
 
 
 def test_the_connections_end_with_the_provider(monkeypatch: pytest.MonkeyPatch) -> None:
-    ended: list[Connections] = []
-    monkeypatch.setattr(Connections, "close_all", lambda connections: ended.append(connections))
+    ended = Mock()
+    monkeypatch.setattr(Connections, "close_all", ended)
     FleetProvider("127.0.0.1:1").close()
-    assert len(ended) == 1
+    ended.assert_called_once()
 
 
 def test_a_place_in_a_ring_needs_a_gateway_to_mean_anything() -> None:
