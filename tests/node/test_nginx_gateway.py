@@ -10,15 +10,20 @@ import socket
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future
+from pathlib import Path
 
 import pytest
 
 from infra.affinity import build_ring, session_keys
+from infra.spec.gateway import Tls
+from infra.spec.kinds import TlsKind
+from provisioning.converge.service import remove
 from provisioning.errors import RolledBack, Unfinished
 from provisioning.ssh import Connections
 from provisioning.ssh.address import Address
 from support.gateway_lab import CHAT, KEY, SECOND_KEY, Answer, Gateway, gateway_plan, machine_of, pool
 from support.lab_stacks import StartedNode, swept_lab_stack
+from support.snapshots import differences, snapshot_of
 from support.stand_in_engine import StandInEngine, running
 from support.waiting import wait_until
 
@@ -37,7 +42,18 @@ def engines(node: StartedNode) -> Iterator[list[StandInEngine]]:
 
 
 @pytest.fixture(scope="module")
-def running_gateway(node: StartedNode, engines: list[StandInEngine]) -> Iterator[Gateway]:
+def bare(node: StartedNode, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the node held before the gateway came."""
+    node.sh("apt-get -q update")
+    return snapshot_of(node.shell, tmp_path_factory.mktemp("bare") / "before.json")
+
+
+@pytest.fixture(scope="module")
+def running_gateway(
+    node: StartedNode,
+    engines: list[StandInEngine],
+    bare: Path,  # noqa: ARG001 - to have it first
+) -> Iterator[Gateway]:
     facts = node.facts
     address = Address(facts.address, facts.port, facts.user, facts.host_key, facts.identity_file, "node-1")
     with Connections() as connections:
@@ -435,7 +451,7 @@ def test_no_more_than_its_own_user_and_root_reach_the_admin_socket(gateway: Gate
 def test_a_generated_certificate_is_one_for_the_address_and_old_protocols_are_refused(
     gateway: Gateway,
 ) -> None:
-    gateway.deploy(tls=gateway.plan.tls.model_copy(update={"kind": "generated"}))
+    gateway.deploy(tls=Tls(kind=TlsKind.GENERATED))
     assert gateway.ask("secret").status == 200
     key = gateway.node.sh("stat -c %a:%U /opt/agentfleet/certificates/*/key.pem").strip()
     assert key == "600:root"
@@ -458,6 +474,22 @@ def test_a_request_that_is_no_http_is_answered_in_json_too(gateway: Gateway) -> 
         answer.begin()
         whole = Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
     assert (whole.status, whole.error["type"]) == (400, "invalid_request_error")
+
+
+def test_a_second_deployment_changes_nothing_and_a_removal_leaves_nothing(
+    gateway: Gateway, bare: Path, tmp_path: Path
+) -> None:
+    gateway.deploy(tls=Tls(kind=TlsKind.GENERATED))
+    gateway.rotate("out", "agents-0")
+    invocation = f"systemctl show -p InvocationID -p ExecMainPID {gateway.plan.unit}"
+    started = gateway.node.sh(invocation)
+    workers = gateway.node.sh(f"pgrep -P $(cat {gateway.plan.run_folder}/pid)")
+    gateway.deploy()
+    assert gateway.node.sh(invocation) == started
+    assert gateway.node.sh(f"pgrep -P $(cat {gateway.plan.run_folder}/pid)") == workers
+    remove(gateway.machine, "gateway")
+    assert differences(bare, snapshot_of(gateway.node.shell, tmp_path / "after.json")) == []
+    gateway.plan = dataclasses.replace(gateway.plan, port=0)  # so that the next test brings it again
 
 
 def let_go(gateway: Gateway, held: list[Future[Answer]]) -> None:
