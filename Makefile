@@ -12,6 +12,11 @@ OF ?=
 FOLLOW ?=
 # The node to work on (make drain NODE=node-2).
 NODE ?=
+# The stack's name once more (make down DELETE_DATA=stage2): its agents' state may go with it.
+DELETE_DATA ?=
+# A folder for make env, a file for make backup; a file for make restore.
+TO ?=
+FROM ?=
 # Tests at once. Most wait for boots and engines, so there may be more than processors.
 WORKERS ?= 3
 
@@ -20,7 +25,7 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.14 python3.13 python3.12 pytho
 VENV := .venv/bin
 
 .NOTPARALLEL:
-.PHONY: help up preview down key status logs drain undrain setup setup-dev setup-test test check bench bench-front-door bench-sizing lock clean-cache
+.PHONY: help up preview down key env status logs drain undrain setup setup-dev setup-test test check bench bench-affinity bench-front-door bench-gateway bench-sizing lock clean-cache
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -32,7 +37,7 @@ preview: setup ## what `up` would do to STACK: decisions, resources, differences
 	@$(VENV)/python -m tools.stack preview $(STACK)
 
 down: setup-dev ## remove everything that STACK brought
-	@$(VENV)/python -m tools.stack down $(STACK)
+	@$(VENV)/python -m tools.stack down $(STACK) $(if $(DELETE_DATA),--delete-data $(DELETE_DATA))
 
 status: ## say whether everything of STACK runs, answers and gets requests
 	@tools/run $(VENV)/fleet status $(STACK)
@@ -48,6 +53,9 @@ undrain: ## let NODE of STACK have requests again
 
 key: ## print the API key of STACK, for scripts: $(make -s key)
 	@$(VENV)/python -m tools.stack key $(STACK)
+
+env: setup-dev ## write agents.env of STACK into the folder TO, for its agents alone
+	@$(VENV)/python -m tools.stack env $(STACK) $(if $(TO),--to $(TO))
 
 setup: ## make this computer ready; every verb does it first (PART=dev: without the lab)
 	@$(PYTHON) -m tools.setup $(PART)
@@ -71,6 +79,12 @@ bench: setup ## the measurements under tests/bench
 
 bench-front-door: setup ## what `make up` and the daily verbs take, and that `make down` leaves nothing
 	@$(VENV)/python tests/bench/front_door/measure.py
+
+bench-gateway: setup ## what the gateway adds at 1,000 streams, beside pure hashing, HAProxy and LiteLLM
+	@PYTHONPATH=tests $(VENV)/python -m bench.gateway.measure
+
+bench-affinity: setup ## sessions that stay, hit rates, skewed load, 3 -> 4 -> 3 replicas: beside other routers
+	@PYTHONPATH=tests $(VENV)/python -m bench.affinity.measure
 
 bench-sizing: setup-dev ## how far `fleet size` is from 84 published starts of vLLM, entry by entry
 	@$(VENV)/python tests/bench/sizing/score.py
