@@ -31,7 +31,8 @@ TEXT_BYTES_PER_TOKEN = 4
 AGENT_PREFIXES = ("checkpoint", "writes", "thread", "langgraph", "flow")
 """Keys of ValkeySaver and RedisSaver, of ValkeyStore, and of Flows that agentfleet_agents keeps."""
 
-_SECRETS = ("stateAgentPassword", "stateExporterPassword", "stateBackupPassword", "stateAdminPassword")
+AGENT_SECRET = "stateAgentPassword"  # noqa: S105 - the name of a secret
+_SECRETS = (AGENT_SECRET, "stateExporterPassword", "stateBackupPassword", "stateAdminPassword")
 _HA_SECRETS = ("stateReplicaPassword", "stateSentinelPassword")
 READY_TIMEOUT_S = 1800
 """A store of many GiB reads its append-only file at start."""

@@ -35,6 +35,10 @@ class Layout:
         """Pulumi's own state, where the operator has chosen no other backend."""
         return self.state / "pulumi"
 
+    def agents(self, stack: str) -> Path:
+        """Where agents.env of this stack is written, unless the operator names another folder."""
+        return self.state / "agents" / stack
+
     @property
     def passphrase_file(self) -> Path:
         """The generated passphrase that encrypts the stacks' secrets."""

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import json
-import secrets
 import shlex
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
+from tools.stack.agents import forget_agents_env, write_agents_env
 from tools.stack.checkpoint import mend_checkpoint
 from tools.stack.completion import ask, base_url, wait_until_available
 from tools.stack.crash import clear_stale_lock, read_living_locks
+from tools.stack.data import permission
+from tools.stack.environment import Layout
 from tools.stack.errors import StackError
+from tools.stack.generated import generated_secrets, new_secret
 from tools.stack.pulumi import Pulumi
-
-API_KEY_BYTES = 32
-GENERATED_SECRETS = ("apiKey",)
-"""Settings of every stack that nobody has to choose."""
 
 
 def up(pulumi: Pulumi, *, ask_first: bool) -> int:
@@ -50,11 +51,16 @@ def preview(pulumi: Pulumi) -> int:
     return pulumi.watch("preview", "--diff", "--suppress-permalink=true")
 
 
-def down(pulumi: Pulumi) -> int:
-    """Removes everything that the stack brought, from its machines, this computer and the backend."""
+def down(pulumi: Pulumi, layout: Layout, delete_data: str = "") -> int:
+    """Removes everything that the stack brought, from its machines, this computer and the backend.
+
+    Where it holds data, `delete_data` must be the stack's name: raises StackError before anything is touched.
+    """
     _mend(pulumi)
     if pulumi.exists():
         clear_stale_lock(pulumi, _say)
+        allowed = permission(pulumi, delete_data)
+        pulumi = replace(pulumi, environment={**pulumi.environment, **allowed})
         code = pulumi.watch("destroy", "--yes", "--skip-preview", "--remove", "--suppress-permalink=true")
         if code != 0:
             _say(
@@ -65,6 +71,7 @@ def down(pulumi: Pulumi) -> int:
     if code != 0:
         return code
     (pulumi.repo / "stacks" / f"Pulumi.{pulumi.stack}.yaml").unlink(missing_ok=True)
+    forget_agents_env(layout.agents(pulumi.stack))
     _say(f"{pulumi.stack} is down: nothing of it is left.")
     return 0
 
@@ -75,6 +82,13 @@ def key(pulumi: Pulumi) -> int:
     if not value:
         raise StackError(f"{pulumi.stack} has no API key yet: `make up STACK={pulumi.stack}` makes one", 1)
     print(value)
+    return 0
+
+
+def env(pulumi: Pulumi, folder: Path) -> int:
+    """Writes agents.env for the stack's agents, and says where; its secrets are printed nowhere."""
+    path = write_agents_env(pulumi, folder)
+    _say(f"wrote {path}: for a shell, `set -a; . {shlex.quote(str(path))}; set +a`")
     return 0
 
 
@@ -90,9 +104,9 @@ def prepare(pulumi: Pulumi) -> None:
     if not pulumi.exists():
         pulumi.read("stack", "init", pulumi.stack, "--no-select")
     clear_stale_lock(pulumi, _say)
-    for name in GENERATED_SECRETS:
+    for name in generated_secrets(spec):
         if not pulumi.setting(name):
-            pulumi.keep_secret(name, secrets.token_urlsafe(API_KEY_BYTES))
+            pulumi.keep_secret(name, new_secret(name))
 
 
 def _mend(pulumi: Pulumi) -> None:
