@@ -123,7 +123,5 @@ def _stream_fault(text: str) -> str:
     events = [line[6:] for line in text.splitlines() if line.startswith("data: ")]
     if events[-1:] != ["[DONE]"]:
         return "cut: the stream has no end"
-    reason = next(
-        (choice["finish_reason"] for event in events[-3:-1] for choice in json.loads(event)["choices"]), None
-    )
-    return "" if reason == "length" else f"cut: it ended for the reason {reason}"
+    reasons = [choice["finish_reason"] for event in events[:-1] for choice in json.loads(event)["choices"]]
+    return "" if reasons[-1:] == ["length"] else f"cut: it ended for the reasons {reasons[-1:]}"
