@@ -121,20 +121,22 @@ class _Steps:
 
     def plan(self, state: Order, config: RunnableConfig) -> dict[str, Any]:
         """The orchestrator's first turn."""
+        agent = self._agent(config, ORCHESTRATOR)
         opening: list[AnyMessage] = [
-            SystemMessage(_brief(ORCHESTRATOR, state["subject"])),
+            SystemMessage(_brief(agent, state["subject"])),
             HumanMessage(f"Say how {state['workers']} workers should share this work."),
         ]
-        answer = self._agent(config, ORCHESTRATOR).ask(opening, state["max_tokens"])
+        answer = agent.ask(opening, state["max_tokens"])
         return {"conversation": [*opening, answer], "tasks": tasks_of(state), "findings": {}}
 
     def turn(self, state: Work, config: RunnableConfig) -> dict[str, Any]:
         """One turn of one worker."""
         task, so_far = state["task"], state["conversation"]
+        agent = self._agent(config, task["agent"])
         asked: list[AnyMessage] = [HumanMessage("Go on.")]
         if not so_far:
-            asked = [SystemMessage(_brief(task["agent"], task["question"])), HumanMessage(task["question"])]
-        answer = self._agent(config, task["agent"]).ask([*so_far, *asked], state["max_tokens"])
+            asked = [SystemMessage(_brief(agent, task["question"])), HumanMessage(task["question"])]
+        answer = agent.ask([*so_far, *asked], state["max_tokens"])
         return {"conversation": [*asked, answer]}
 
     def after_turn(self, state: Work) -> Literal["turn", "hand_in"]:
@@ -156,11 +158,11 @@ class _Steps:
         return Agent(self._fleet, config["configurable"]["thread_id"], name)
 
 
-def _brief(agent: str, subject: str) -> str:
-    """What a session begins with. It begins with the agent's name: no two sessions share a prefix worth caching."""
+def _brief(agent: Agent, subject: str) -> str:
+    """What a session begins with. No two begin alike: what the engine finds in its cache is the session's own."""
     duties = (
         "Read the whole of what you were given before you answer. Keep to the facts that stand there, and say which of "
         "them you used. Where two of them disagree, name both and prefer the newer one. Write for a colleague who "
         "knows the field and has two minutes. "
     )
-    return f"You are {agent}, and this is your subject: {subject}. {duties}"
+    return f"You are {agent.session}, and this is your subject: {subject}. {duties}"

@@ -50,6 +50,14 @@ def require_engine() -> Path:
     return python
 
 
+def require_examples() -> Path:
+    """The Python that has LangGraph and CrewAI."""
+    python = cache_dir() / "ready" / "examples" / "bin" / "python"
+    if not python.exists():
+        is_missing(f"there is no {python}: run `make setup PART=test`")
+    return python
+
+
 def pulumi_bin() -> Path:
     """Where the set-up puts its Pulumi."""
     return cache_dir() / "ready" / "pulumi" / "bin"
