@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from provisioning.converge.rotation import Membership, is_out_by_update
-from provisioning.errors import Unreachable
+from provisioning.errors import ProvisioningError, Unreachable
 from provisioning.properties import rotation_from_properties
 from provisioning.provider.resource import Context
 from provisioning.provider.values import Properties
@@ -54,6 +54,9 @@ def with_ring(found: Properties, context: Context) -> Properties:
     try:
         is_in = not is_out_by_update(_connect(found, context))
     except Unreachable:  # which the machine's own resource says
+        return found
+    except ProvisioningError as error:  # a gateway that is ill must not keep `up` from mending it
+        context.warn(f"{error}\nso whether {found['name']} is in its ring is not known")
         return found
     return {**found, "rotation": {**found["rotation"], "in_ring": is_in}}
 

@@ -6,7 +6,8 @@ import json
 import threading
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -26,7 +27,12 @@ from provisioning.errors import (
     RolledBack,
     RotationError,
     Unfinished,
+    Unreachable,
 )
+from provisioning.provider.machines import Machines
+from provisioning.provider.membership import leaving, membership, with_ring
+from provisioning.provider.resource import Context
+from provisioning.provider.values import Properties
 from provisioning.ssh import Connection
 from provisioning.ssh.session import Result
 from provisioning.state import Rotation
@@ -252,6 +258,74 @@ def test_members_are_found_in_their_pool_and_described() -> None:
 def test_what_is_no_status_is_refused(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - json's own, or ours
         parse_status(text)
+
+
+def behind(gateway: Gateway, address: str = "192.0.2.9") -> Properties:
+    """A service's properties as the provider keeps them; `gateway` answers at `address`."""
+    return {
+        "name": "agents-0",
+        "rotation": {**asdict(ROTATION), "command": ["/rotate"], "in_ring": True},
+        "gateway": {"connection": {"name": "node-1", "address": address}, "password": gateway},
+    }
+
+
+def context_of(warned: list[str], gone: str = "") -> Context:
+    """What the provider gives; a machine at `gone` does not answer. The password carries the gateway to connect to."""
+
+    def connect(connection: dict[str, str], gateway: Connection) -> Connection:
+        if connection["address"] == gone:
+            raise Unreachable("node-1", "does not answer")
+        return gateway
+
+    machines = cast("Machines", SimpleNamespace(connect=connect))
+    return Context(machines, Rings(), lambda _: None, warned.append, lambda: False)
+
+
+@pytest.mark.parametrize(
+    ("status", "gone", "in_ring", "warning"),
+    [
+        pytest.param(status_of(agents_0=BY_UPDATE), "", False, "", id="left out by a change: drift"),
+        pytest.param(status_of(agents_0=BY_OPERATOR), "", True, "", id="taken out by an operator: no drift"),
+        pytest.param(1, "", True, "so whether agents-0 is in its ring is not known", id="the gateway is ill"),
+        pytest.param("", "192.0.2.9", True, "", id="its machine is gone, which its own resource says"),
+    ],
+)
+def test_a_refresh_asks_the_gateway_and_goes_on_without_it(
+    status: str | int, gone: str, in_ring: bool, warning: str
+) -> None:
+    warned: list[str] = []
+    found = with_ring(behind(Gateway(answers={"status": status})), context_of(warned, gone))
+    assert found["rotation"]["in_ring"] is in_ring
+    assert warning in "".join(warned)
+    assert bool(warning) is bool(warned)
+
+
+def test_a_member_moves_at_the_gateway_that_it_stands_behind_now() -> None:
+    old, new = behind(Gateway()), behind(Gateway(), "192.0.2.10")
+    new["rotation"] |= {"address": "192.0.2.1:9000", "drain_timeout_s": 7}
+    member = membership(old, new, context_of([]))
+    assert member is not None
+    assert member.shell is old["gateway"]["password"]
+    assert (member.address_before, member.rotation.address) == ("192.0.2.1:8001", "192.0.2.1:9000")
+    assert member.rotation.drain_timeout_s == 7
+    first = membership({"name": "agents-0"}, new, context_of([]))
+    assert first is not None
+    assert first.shell is new["gateway"]["password"]
+    without = membership(old, {"name": "agents-0"}, context_of([]))
+    assert without is not None
+    assert without.rotation == ROTATION
+
+
+def test_a_dead_gateway_stops_a_change_unless_it_moves_away_and_never_a_removal() -> None:
+    old, moved, warned = behind(Gateway()), behind(Gateway(), "192.0.2.10"), list[str]()
+    with pytest.raises(Unreachable):
+        membership(old, old, context_of(warned, gone="192.0.2.9"))
+    assert membership(old, moved, context_of(warned, gone="192.0.2.9")) is None
+    assert leaving(old, context_of(warned, gone="192.0.2.9")) is None
+    assert [line.splitlines()[-1] for line in warned] == [
+        "the gateway leaves that machine, so agents-0 is changed without draining",
+        "agents-0 is removed without draining",
+    ]
 
 
 def test_a_member_that_goes_drains_first_even_when_the_gateway_has_forgotten_it() -> None:
