@@ -25,7 +25,7 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.14 python3.13 python3.12 pytho
 VENV := .venv/bin
 
 .NOTPARALLEL:
-.PHONY: help up preview down key env status logs drain undrain setup setup-dev setup-test test check bench bench-affinity bench-front-door bench-gateway bench-sizing lock clean-cache
+.PHONY: help up preview down key env backup restore status logs drain undrain setup setup-dev setup-test test check bench bench-affinity bench-front-door bench-gateway bench-sizing lock clean-cache
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -56,6 +56,12 @@ key: ## print the API key of STACK, for scripts: $(make -s key)
 
 env: setup-dev ## write agents.env of STACK into the folder TO, for its agents alone
 	@$(VENV)/python -m tools.stack env $(STACK) $(if $(TO),--to $(TO))
+
+backup: ## bring a snapshot of the state store of STACK here, as the file TO
+	@tools/run $(VENV)/fleet backup $(STACK) $(TO)
+
+restore: ## put the snapshot FROM in the place of what the state store of STACK holds
+	@tools/run $(VENV)/fleet restore $(STACK) $(FROM)
 
 setup: ## make this computer ready; every verb does it first (PART=dev: without the lab)
 	@$(PYTHON) -m tools.setup $(PART)

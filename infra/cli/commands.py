@@ -14,6 +14,7 @@ from infra.cli.answers import Format, FormatOption, SpecPath, planned, print_jso
 from infra.cli.cost import cost
 from infra.cli.day_two import logs, status
 from infra.cli.drain import drain, undrain
+from infra.cli.snapshots import backup, restore
 from infra.errors import PlanError
 
 app = typer.Typer(
@@ -36,7 +37,7 @@ def plan(spec: SpecPath, format_: FormatOption = Format.TABLE) -> None:
 
 
 app.command()(cost)
-for verb in (status, logs, drain, undrain):
+for verb in (status, logs, drain, undrain, backup, restore):
     app.command()(verb)
 
 

@@ -51,15 +51,19 @@ class _Program:
     client: str
     user: str
     vendor_config: str
+    check_rdb: str
 
 
 _PROGRAMS = {
-    "redis": _Program(
-        ("redis-server", "redis-tools"), "redis-server", "redis-cli", "redis", "/etc/redis/redis.conf"
-    ),
-    "valkey": _Program(
-        ("valkey-server", "valkey-tools"), "valkey-server", "valkey-cli", "valkey", "/etc/valkey/valkey.conf"
-    ),
+    kind: _Program(
+        packages=(f"{kind}-server", f"{kind}-tools"),
+        server=f"{kind}-server",
+        client=f"{kind}-cli",
+        user=kind,
+        vendor_config=f"/etc/{kind}/{kind}.conf",
+        check_rdb=f"/usr/bin/{kind}-check-rdb",
+    )
+    for kind in ("redis", "valkey")
 }
 
 
@@ -109,6 +113,7 @@ def _files(
         "client": program.client,
         "user": program.user,
         "vendor_config": program.vendor_config,
+        "check_rdb": program.check_rdb,
         "certificate_folder": certificate_folder,
         "bind": tuple(dict.fromkeys((member.listen_address, "127.0.0.1"))),
         "agent_keys": (
@@ -129,7 +134,10 @@ def _files(
     return {
         f"{state.folder}/store.conf": file("store.conf"),
         f"{state.folder}/users.acl": file("users.acl", mode="0600", owner=program.user, group=program.user),
-        **{f"{state.folder}/{name}": file(name, **script) for name in ("cli", "check", "ready", "alarm")},
+        **{
+            f"{state.folder}/{name}": file(name, **script)
+            for name in ("cli", "check", "ready", "alarm", "backup", "restore")
+        },
         **_passwords(state),
         f"{UNITS}/{state.unit}.service": file("store.service"),
         f"{UNITS}/{state.unit}-alarm.service": file("alarm.service", on_change=OnChange.NOTHING),

@@ -42,8 +42,13 @@ class Machines:
 
     def run(self, name: str, argv: Sequence[str], *, timeout_s: float = 60) -> Answer:
         """One command on one machine. Raises HostError and CommandError when nobody knows how it ended."""
-        result = self._connect(name).run(argv, timeout_s=timeout_s, check=False)
+        result = self.connection(name).run(argv, timeout_s=timeout_s, check=False)
         return Answer(result.exit_code, result.stdout + result.stderr)
+
+    def connection(self, name: str) -> Connection:
+        """The machine's connection, opened if need be. Raises HostError."""
+        way_in = self._ways_in[name]
+        return self._connections.get(way_in.address, way_in.password)
 
     def close(self) -> None:
         """Ends all connections; whoever still waits for an answer gets none."""
@@ -52,14 +57,10 @@ class Machines:
     def _ask_one(self, name: str, commands: Sequence[Sequence[str]]) -> Answers:
         try:
             lines = [shlex.join(command) for command in commands]
-            said = self._connect(name).script(_ASK, str(COMMAND_S), *lines, timeout_s=COMMAND_S + 15).stdout
+            said = self.connection(name).script(_ASK, str(COMMAND_S), *lines, timeout_s=COMMAND_S + 15).stdout
             return _answers(said, name, len(lines))
         except ProvisioningError as error:
             return error
-
-    def _connect(self, name: str) -> Connection:
-        way_in = self._ways_in[name]
-        return self._connections.get(way_in.address, way_in.password)
 
     def __enter__(self) -> Machines:
         return self
