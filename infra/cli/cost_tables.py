@@ -63,7 +63,7 @@ def _prices(plan: FleetPlan) -> Table:
     )
     rows = [(count, *kind) for kind, count in kinds.items()]
     columns = ("machines", "of", "$/hour each", "source of the price")
-    return table("Prices, of whole machines", columns, rows, ("machines", "$/hour each"))
+    return table("Prices of whole machines", columns, rows, ("machines", "$/hour each"))
 
 
 def _comparison(compared: FleetComparison) -> Iterator[RenderableType]:

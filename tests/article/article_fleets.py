@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 from pathlib import Path
 
 from article_claims import (
@@ -24,8 +25,6 @@ from infra.plan.read_models import read_models
 from infra.spec import load
 
 SPECS = Path(__file__).parents[2] / "docs" / "specs"
-NAMES = ("stage-1", "stage-2", "stage-3", "1000-sessions")
-
 H100_TOKENS_PER_S = 22_000 * 950 / 3600
 """The article's H100 SXM: 22,000 interactions of 950 tokens an hour."""
 
@@ -64,7 +63,7 @@ def against_api(tokens_per_minute: int) -> FleetComparison:
         replica_tokens_per_second=[str(H100_TOKENS_PER_S)],
         api=["article"],
     )
-    compared = compare_plan(fleet("1000-sessions"), asked)
+    compared = compare_plan(fleet("thousand-sessions"), asked)
     assert compared is not None
     return compared
 
@@ -74,6 +73,37 @@ def api_over_fleet(tokens_per_minute: int) -> float:
     compared = against_api(tokens_per_minute)
     assert compared.api_usd_per_hour is not None
     return compared.api_usd_per_hour / compared.billed_usd_per_hour
+
+
+REASONS = {
+    "stage-1": (
+        "1-50 sessions: one GPU, an H100 PCIe or RTX 5090; --max-num-seqs 100",
+        "as the article has it; an RTX 5090 seats 37 sessions of 8K and has no dated price",
+    ),
+    "stage-2": (
+        "50-250 sessions: two to four servers behind nginx, Redis beside them; two GPUs where stage 1 takes one",
+        "two GPUs end at about 220 sessions of 8K, the hash's uneven hand included",
+    ),
+    "stage-3": (
+        "250-1,000 sessions: an orchestrator of the 8B class on a GPU of its own, a pool of workers; no price",
+        "900 workers of 8K take nine; the orchestrator's 100 sessions leave its GPU room for 22 more",
+    ),
+    "thousand-sessions": (
+        "about 4 H100 SXM at 250 sessions of 4K each: $9.60/h",
+        "243 sessions fit a GPU at 0.90 of its memory, and the busiest of five may get 220",
+    ),
+}
+"""What the article says of each fleet, and why the plan agrees or not."""
+
+
+def fleet_rows() -> Iterator[tuple[str, str, str, str]]:
+    """The fleets for docs/sizing.md: its name, the article's words, the plan's numbers and why."""
+    for name, (says, why) in REASONS.items():
+        made = fleet(name)
+        sessions, seats = sum(item.sessions for item in made.pools), sum(item.slots for item in made.pools)
+        machines = f"{gpus(name)} x {made.pools[0].device}, ${dollars(name):.2f}/h"
+        ours = f"{machines}, {seats:,} seats for {sessions:,} sessions"
+        yield f"[{name}](specs/{name}.fleet.yaml)", says, ours, why
 
 
 FLEETS = Section(
@@ -124,13 +154,13 @@ FLEETS = Section(
         corrects(
             "1,000 sessions of 4K: four H100 SXM",
             at_most("4 x H100 SXM", 4),
-            Ours(lambda: gpus("1000-sessions"), 5, "{:.0f} H100 SXM"),
-            "four seat about 970; [1000-sessions.fleet.yaml](specs/1000-sessions.fleet.yaml)",
+            Ours(lambda: gpus("thousand-sessions"), 5, "{:.0f} H100 SXM"),
+            "four seat about 970; [thousand-sessions.fleet.yaml](specs/thousand-sessions.fleet.yaml)",
         ),
         corrects(
             "1,000 sessions of 4K cost",
             exactly("$9.60/h", 9.60),
-            Ours(lambda: dollars("1000-sessions"), 12.00, "${:.2f}/h"),
+            Ours(lambda: dollars("thousand-sessions"), 12.00, "${:.2f}/h"),
             "five GPUs, $8,760 a month",
         ),
         reproduces(

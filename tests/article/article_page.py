@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from article_claims import Claim, Section, Verdict
 from article_cost import COST, H100, LOOP, MIXED
-from article_fleets import FLEETS
+from article_fleets import FLEETS, fleet_rows
 from article_gpus import GPUS
 from article_kv_cache import KV_CACHE, STRATEGIES
 from article_memory import MEMORY
@@ -53,6 +53,11 @@ def all_claims() -> Iterator[Claim]:
     """Every claim, in the article's order."""
     for section in SECTIONS:
         yield from section.claims
+
+
+def fleets_table() -> str:
+    """The table of docs/sizing.md: the article's stages beside their plans."""
+    return "\n".join(_table(("fleet", "the article says", "`fleet plan` says", "why"), list(fleet_rows())))
 
 
 def _preface() -> Iterator[str]:

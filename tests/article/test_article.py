@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from article_claims import Claim, Verdict
-from article_page import COMMAND, all_claims, page
+from article_page import COMMAND, all_claims, fleets_table, page
 
-PAGE = Path(__file__).parents[2] / "docs" / "article.md"
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = DOCS / "article.md"
+SIZING = DOCS / "sizing.md"
+FLEETS_TABLE = re.compile(r"(?<=<!-- fleets -->\n\n).*?(?=\n\n<!-- /fleets -->)", re.DOTALL)
 CLAIMS = tuple(all_claims())
 
 
@@ -43,3 +47,11 @@ def test_the_page_is_current(request: pytest.FixtureRequest) -> None:
     if request.config.getoption("--update-golden"):
         PAGE.write_text(page(), encoding="utf-8")
     assert PAGE.read_text(encoding="utf-8") == page(), f"docs/article.md is out of date: run {COMMAND}"
+
+
+def test_the_table_of_fleets_in_the_sizing_page_is_current(request: pytest.FixtureRequest) -> None:
+    text = SIZING.read_text(encoding="utf-8")
+    if request.config.getoption("--update-golden"):
+        text = FLEETS_TABLE.sub(lambda _: fleets_table(), text)
+        SIZING.write_text(text, encoding="utf-8")
+    assert FLEETS_TABLE.findall(text) == [fleets_table()], f"docs/sizing.md is out of date: run {COMMAND}"
