@@ -1,4 +1,4 @@
-"""Where the fleet is, from the environment (a fleet's agents.env)."""
+"""The fleet as its agents.env describes it: where the model answers, and where agents keep their state."""
 
 from __future__ import annotations
 
@@ -7,37 +7,50 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from langgraph_checkpoint_aws import ValkeySaver
+from langgraph_checkpoint_aws import ValkeySaver  # type: ignore[import-untyped]
 from valkey import BlockingConnectionPool, Valkey
 
-STATE_TTL_S = 7 * 24 * 3600
+CONNECTIONS = 32
+WAIT_FOR_CONNECTION_S = 20
+"""The saver's own pool refuses the eleventh thread at once, and takes the refused read for an empty conversation."""
+
+STATE_TTL_S = 24 * 3600
 
 
 @dataclass(frozen=True)
 class Fleet:
-    """What agents must know of a fleet."""
+    """What agents must know of a fleet. `redis_url` and `valkey_url` are the same store, for two clients."""
 
     base_url: str
     api_key: str = field(repr=False)
-    redis_url: str = field(repr=False)
-    session_header: str
     model: str
+    session_header: str
+    redis_url: str = field(repr=False)
+    valkey_url: str = field(repr=False)
+    state_ttl_s: int
 
 
 def fleet_of(environment: Mapping[str, str] = os.environ) -> Fleet:
     """The fleet of the environment; raises KeyError for a variable that is not there."""
+    redis_url = environment["REDIS_URL"]
     return Fleet(
         base_url=environment["OPENAI_BASE_URL"],
         api_key=environment["OPENAI_API_KEY"],
-        redis_url=environment["REDIS_URL"],
+        model=environment["AGENTFLEET_MODEL"],
         session_header=environment.get("AGENTFLEET_SESSION_HEADER", "X-Session-Id"),
-        model=environment.get("AGENTFLEET_MODEL", "agent"),
+        redis_url=redis_url,
+        valkey_url=environment.get("VALKEY_URL", redis_url),
+        state_ttl_s=int(environment.get("AGENTFLEET_STATE_TTL_S", STATE_TTL_S)),
     )
 
 
 @contextmanager
 def open_saver(fleet: Fleet) -> Iterator[ValkeySaver]:
-    """The saver."""
-    pool = BlockingConnectionPool.from_url(fleet.redis_url, max_connections=32, timeout=20)
-    with Valkey(connection_pool=pool) as client:
-        yield ValkeySaver(client, ttl=STATE_TTL_S)
+    """Where LangGraph keeps its checkpoints; its connections are closed with the block."""
+    pool = BlockingConnectionPool.from_url(  # type: ignore[no-untyped-call]
+        fleet.valkey_url, max_connections=CONNECTIONS, timeout=WAIT_FOR_CONNECTION_S
+    )
+    try:
+        yield ValkeySaver(Valkey(connection_pool=pool), ttl=fleet.state_ttl_s)
+    finally:
+        pool.disconnect()

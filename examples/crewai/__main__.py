@@ -13,14 +13,14 @@ from crewai.flow.persistence.factory import set_flow_persistence_factory
 
 from examples.command import REFUSED, arguments, is_refused, say
 from examples.crewai.store import RedisFlowPersistence
-from examples.fleet import STATE_TTL_S, Fleet, fleet_of
+from examples.fleet import Fleet, fleet_of
 
 
 def main() -> int:
     """0 when the flow has ended or was shown; 2 when there is one already (start) or none (resume, show)."""
     asked = arguments("examples.crewai", __doc__, lambda _: None)
     fleet = fleet_of()
-    store = RedisFlowPersistence(url=fleet.redis_url, ttl_s=STATE_TTL_S)
+    store = RedisFlowPersistence(url=fleet.redis_url, ttl_s=fleet.state_ttl_s)
     # Looked up here, because CrewAI starts a flow afresh without a word when its state is not found.
     state = store.load_state(asked.name)
     if is_refused(asked, is_known=state is not None):

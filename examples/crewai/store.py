@@ -9,7 +9,7 @@ from crewai.flow.persistence import FlowPersistence
 from pydantic import BaseModel
 from redis import Redis
 
-PREFIX = "crewai:flow:"
+PREFIX = "flow:"
 
 
 class RedisFlowPersistence(FlowPersistence):
