@@ -16,5 +16,7 @@ settings.load_profile("tests")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--update-golden", action="store_true", help="rewrite what is shown and expected, tests/golden and blocks of docs, from what comes out now"
+        "--update-golden",
+        action="store_true",
+        help="rewrite golden files and shown output from what comes out now",
     )

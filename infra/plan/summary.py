@@ -12,6 +12,7 @@ from infra.plan.text import cost_text, size_text
 
 def summarise(plan: FleetPlan) -> dict[str, Any]:
     """Sessions, replicas, memory, flags and cost, without the reasons."""
+    costs = {line.name: line.cost.usd_per_hour if line.cost else None for line in plan.cost.pools}
     return {
         "stage": plan.stage,
         "sessions": {item.pool: f"{item.formula} = {item.sessions}" for item in plan.demand},
@@ -23,6 +24,7 @@ def summarise(plan: FleetPlan) -> dict[str, Any]:
                 "tensor_parallel_size": pool.tensor_parallel_size,
                 "context_tokens": pool.context_tokens,
                 "slots": f"{pool.slots} for {pool.sessions} sessions",
+                "cost": cost_text(costs[pool.name]),
             }
             for pool in plan.pools
         },

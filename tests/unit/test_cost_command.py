@@ -14,6 +14,7 @@ from infra.cli import main as cli
 from infra.cost.command import Asked, compare_plan
 from infra.errors import SizingError
 from infra.plan import FleetPlan
+from infra.plan.summary import summarise
 
 FEW = {"topology": "flat", "agents": 1, "workflows": 20, "context_tokens": 8192}
 """Sessions that one H100 seats."""
@@ -66,6 +67,15 @@ def test_a_plan_carries_its_bill_by_pool() -> None:
     assert lines == [("boss", 1, 2.40), ("crew", 3, 6.03)]
     assert bill.idle.cost is not None
     assert (bill.idle.gpus, bill.idle.cost.usd_per_hour) == (1, pytest.approx(2.01))
+
+
+def test_a_preview_shows_what_each_pool_costs() -> None:
+    shown = summarise(two_pools())
+    assert {name: pool["cost"] for name, pool in shown["pools"].items()} == {
+        "boss": "$2.40 per hour",
+        "crew": "$6.03 per hour",
+    }
+    assert shown["cost"] == "$10.44 per hour"
 
 
 def test_a_machine_that_carries_nothing_is_billed_all_the_same() -> None:
