@@ -99,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--max-model-len", type=int, required=True, help="tokens of one sequence")
     parser.add_argument("--tensor-parallel-size", type=int, default=1)
     parser.add_argument("--pipeline-parallel-size", type=int, default=1)
+    parser.add_argument("--decode-context-parallel-size", type=int, default=1)
     parser.add_argument("--enable-expert-parallel", action="store_true")
     parser.add_argument("--gpu-memory-utilization", type=float)
     parser.add_argument("--kv-cache-dtype", default="auto")
@@ -142,6 +143,7 @@ def _settings(options: argparse.Namespace) -> EngineSettings:
         block_size=options.block_size,
         kv_cache_memory_bytes=options.kv_cache_memory_bytes,
         enable_prefix_caching=options.enable_prefix_caching,
+        decode_context_parallel_size=options.decode_context_parallel_size,
     )
 
 

@@ -27,7 +27,8 @@ class MemoryBudget:
 
     The figures are those of the pipeline stage with the least room. `kv_cache_tokens` and `max_concurrency` mean what
     this vLLM version logs when it starts; `kv_bytes_per_token` is what one more token of a long sequence adds, in the
-    layers that keep every token. `cuda_graph_bytes` come on top of the budget up to 0.19, and from 0.20 on inside it.
+    layers that keep every token, on average where ranks deal them out. `cuda_graph_bytes` come on top of the budget up
+    to 0.19, and from 0.20 on inside it.
     """
 
     total_bytes: int
@@ -93,7 +94,9 @@ def _least_generous(budgets: dict[str, MemoryBudget]) -> MemoryBudget:
 def _size(replica: Replica) -> MemoryBudget:
     notes = check_replica(replica)
     rules = cache_rules(replica, resolve_kv_dtype(replica))
-    pool = build_pool(cache_pages(replica.network, rules), replica.version, in_flight_tokens(replica))
+    context_ranks = replica.settings.decode_context_parallel_size
+    pages = cache_pages(replica.network, rules)
+    pool = build_pool(pages, replica.version, in_flight_tokens(replica), context_ranks)
     stages = tuple(_stages(replica, pool))
     stage = min(stages, key=lambda stage: stage.blocks)
     tokens, concurrency = pool.logged(stage.blocks, replica.settings.max_model_len)
@@ -105,7 +108,8 @@ def _size(replica: Replica) -> MemoryBudget:
         non_torch_bytes=stage.non_torch,
         cuda_graph_bytes=stage.graphs,
         kv_cache_bytes=max(0, stage.kv_cache),
-        kv_bytes_per_token=token_bytes(replica.network, rules, stage.first_layer, stage.end_layer),
+        kv_bytes_per_token=token_bytes(replica.network, rules, stage.first_layer, stage.end_layer)
+        // context_ranks,
         kv_cache_tokens=tokens,
         max_concurrency=concurrency,
         block_size=min((group.block_tokens for group in pool.groups), default=0),

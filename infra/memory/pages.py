@@ -73,11 +73,15 @@ class Group:
 
 @dataclass(frozen=True)
 class Pool:
-    """The groups of a model and what a log line of that version counts."""
+    """The groups of a model and what a log line of that version counts.
+
+    Decode context parallelism deals the tokens of a sequence out to `context_ranks` ranks; states stay on each.
+    """
 
     groups: tuple[Group, ...]
     version: Version
     in_flight_tokens: int
+    context_ranks: int = 1
 
     def block_bytes(self, first_layer: int, end_layer: int) -> int:
         """Bytes of one block on a GPU that holds these layers: the widest group decides."""
@@ -85,7 +89,8 @@ class Pool:
 
     def blocks_per_sequence(self, length_tokens: int) -> int:
         """Blocks that a sequence of this length takes from the pool."""
-        return sum(group.blocks(length_tokens, self.in_flight_tokens) for group in self.groups)
+        here = -(-length_tokens // self.context_ranks)
+        return sum(group.blocks(here, self.in_flight_tokens) for group in self.groups)
 
     def fits(self, blocks: int, length_tokens: int) -> bool:
         """Whether the engine starts: one sequence of this length fits beside the block that stays empty.
@@ -106,10 +111,13 @@ class Pool:
         if self.version >= (0, 20, 1):
             return int(concurrency * max_model_len), concurrency
         tokens = blocks // len(self.groups) * min(group.block_tokens for group in self.groups)
+        tokens *= self.context_ranks
         return tokens, concurrency if self.version >= (0, 9, 0) else tokens / max_model_len
 
 
-def build_pool(pages: Sequence[tuple[int, Page]], version: Version, in_flight_tokens: int) -> Pool:
+def build_pool(
+    pages: Sequence[tuple[int, Page]], version: Version, in_flight_tokens: int, context_ranks: int = 1
+) -> Pool:
     """Group the pages of all layers as this version does."""
     if version < (0, 9, 0):  # before the hybrid cache manager a window saved computing, not memory
         if any(page.keeps is Keeps.STATE for _, page in pages):
@@ -121,7 +129,7 @@ def build_pool(pages: Sequence[tuple[int, Page]], version: Version, in_flight_to
         groups: tuple[Group, ...] = (Group(tuple(pages)),) if pages else ()
     else:
         groups = _equal_groups(_one_page_size(pages, version))
-    return Pool(groups, version, in_flight_tokens)
+    return Pool(groups, version, in_flight_tokens, context_ranks)
 
 
 def _remembers_all(page: Page) -> Page:

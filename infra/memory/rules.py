@@ -11,6 +11,7 @@ from typing import Any
 
 from infra.errors import SizingError
 from infra.memory.config import Config
+from infra.memory.context_parallel import check_context_ranks
 from infra.memory.network import AttentionCache
 from infra.memory.replica import Replica
 from infra.memory.settings import is_sm100, is_unified
@@ -28,6 +29,7 @@ def check_replica(replica: Replica) -> tuple[str, ...]:
     """Refuse combinations that do not start; return what the operator should know of those that do."""
     _check_name(replica)
     _check_heads(replica)
+    check_context_ranks(replica)
     _check_length(replica)
     _check_dtype(replica)
     _check_batch(replica)
@@ -128,6 +130,8 @@ def _notes(replica: Replica) -> Iterator[str]:
         yield f"vLLM {version} is a build without tags, of unknown age: sized as the newest version"
     if note := _checkpoint_note(replica):
         yield note
+    if replica.settings.decode_context_parallel_size > 1:
+        yield "decode context parallelism: what its exchange of partial results takes is not measured, and not counted"
     if replica.ranks > 1 and device.link == "pcie":
         yield f"{device.name} has no NVLink: tensor parallelism over PCIe costs speed"
     if is_unified(device):

@@ -43,6 +43,7 @@ class EngineSettings:
     block_size: int | None = None
     kv_cache_memory_bytes: int | None = None
     enable_prefix_caching: bool | None = None
+    decode_context_parallel_size: int = 1
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,8 @@ class Limits:
 
 def check_settings(settings: EngineSettings) -> None:
     """Refuse values that the engine would refuse, by the flag's name."""
-    for name in ("max_model_len", "tensor_parallel_size", "pipeline_parallel_size"):
+    sizes = ("tensor_parallel_size", "pipeline_parallel_size", "decode_context_parallel_size")
+    for name in ("max_model_len", *sizes):
         _at_least_one(name, getattr(settings, name))
     for name in ("max_num_seqs", "max_num_batched_tokens", "block_size", "kv_cache_memory_bytes"):
         if getattr(settings, name) is not None:

@@ -41,7 +41,8 @@ from infra.memory.replica import Replica, resolve_replica
 from infra.memory.rules import check_replica, resolve_kv_dtype
 
 POOL_BYTES = 40 << 30
-CASES = ((1, 8192), (2, 100_000), (4, 32_768))
+CASES = ((1, 8192, 1), (2, 100_000, 1), (4, 32_768, 1), (8, 32_768, 2), (8, 50_001, 8))
+"""Tensor parallelism, length and decode context parallelism."""
 
 
 def specs(
@@ -109,7 +110,9 @@ def vllm_config(replica: Replica) -> Any:
     return SimpleNamespace(
         model_config=SimpleNamespace(max_model_len=length, original_max_model_len=length),
         scheduler_config=SimpleNamespace(disable_hybrid_kv_cache_manager=False),
-        parallel_config=SimpleNamespace(decode_context_parallel_size=1),
+        parallel_config=SimpleNamespace(
+            decode_context_parallel_size=replica.settings.decode_context_parallel_size
+        ),
         cache_config=SimpleNamespace(
             num_gpu_blocks_override=None,
             mamba_cache_mode="align",
@@ -126,7 +129,8 @@ def compare(replica: Replica) -> dict[str, Any]:
     """Blocks and tokens of the same pool by both."""
     rules = cache_rules(replica, resolve_kv_dtype(replica))
     pages = cache_pages(replica.network, rules)
-    pool = build_pool(pages, replica.version, in_flight_tokens(replica))
+    context_ranks = replica.settings.decode_context_parallel_size
+    pool = build_pool(pages, replica.version, in_flight_tokens(replica), context_ranks)
     blocks = POOL_BYTES // pool.block_bytes(0, len(replica.network.layers))
     config = vllm_config(replica)
     groups = kv_cache_utils.get_kv_cache_groups(config, dict(specs(replica, rules, pages)))
@@ -137,11 +141,14 @@ def compare(replica: Replica) -> dict[str, Any]:
 
 
 for model in model_names():
-    for ranks, length in CASES:
-        settings = EngineSettings(max_model_len=length, tensor_parallel_size=ranks)
+    for ranks, length, context_ranks in CASES:
+        settings = EngineSettings(
+            max_model_len=length, tensor_parallel_size=ranks, decode_context_parallel_size=context_ranks
+        )
         try:
             case = resolve_replica(model_named(model), device_named("H200"), settings)
             check_replica(case)
-            print(json.dumps({"case": f"{model} TP {ranks}, {length} tokens", **compare(case)}), flush=True)
+            name = f"{model} TP {ranks}, DCP {context_ranks}, {length} tokens"
+            print(json.dumps({"case": name, **compare(case)}), flush=True)
         except SizingError:
             continue  # refused: there is nothing to compare

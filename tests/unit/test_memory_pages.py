@@ -37,6 +37,17 @@ def logged(made, kv_bytes, length):
     return made.logged(kv_bytes // made.block_bytes(0, 1000), length)
 
 
+@pytest.mark.parametrize("version", [(0, 20, 0), (0, 32, 0)])
+def test_ranks_that_deal_out_the_tokens_hold_as_many_sequences_more(version):
+    """Each of 8 ranks keeps an 8th of a sequence, rounded up to whole blocks, and the log counts all of them."""
+    pages = [(index, full(16 * 1152)) for index in range(61)]
+    alone, dealt = (build_pool(pages, version, 2048, ranks) for ranks in (1, 8))
+    assert dealt.blocks_per_sequence(131_072) == alone.blocks_per_sequence(131_072) // 8
+    assert dealt.blocks_per_sequence(100) == 1
+    tokens, concurrency = dealt.logged(10_000, 131_072)
+    assert (tokens, concurrency) == (8 * 160_000, pytest.approx(8 * 160_000 / 131_072))
+
+
 def test_gemma_4_on_vllm_0_20_0():
     """25 windowed layers of 8 heads of 256 and 5 full ones of 2 heads of 512: six groups of five layers."""
     made = pool((25, window(16 * 8192, 1024)), (5, full(16 * 4096)), version=(0, 20, 0), in_flight=4096)

@@ -10,6 +10,7 @@ from infra.errors import SizingError
 from infra.memory import EngineSettings, size_replica
 
 GIB = 1 << 30
+KIMI = "moonshotai/Kimi-K2.6"
 
 
 def size(model="Qwen/Qwen3-8B", gpu="H100-SXM", **flags):
@@ -45,6 +46,31 @@ REFUSED = [
         "max_num_batched_tokens: 256 are fewer than max_num_seqs 512",
     ),
     ({"pipeline_parallel_size": 37}, "pipeline_parallel_size: 37 stages are more than the model's 36 layers"),
+    (
+        {"decode_context_parallel_size": 3, "tensor_parallel_size": 8, "model": KIMI},
+        "decode_context_parallel_size: 3 does not divide the 8 ranks of tensor_parallel_size",
+    ),
+    (
+        {"decode_context_parallel_size": 2, "tensor_parallel_size": 8},
+        "decode_context_parallel_size: needs each KV head on 2 ranks, and 8 ranks keep each of 8 heads once",
+    ),
+    (
+        {"decode_context_parallel_size": 4, "tensor_parallel_size": 16},
+        "decode_context_parallel_size: needs each KV head on 4 ranks, and 16 ranks keep each of 8 heads 2 times",
+    ),
+    (
+        {"decode_context_parallel_size": 2, "tensor_parallel_size": 2, "model": "google/gemma-3-27b-it"},
+        "decode_context_parallel_size: layers with a window or chunk do not deal out their tokens",
+    ),
+    (
+        {
+            "decode_context_parallel_size": 8,
+            "tensor_parallel_size": 8,
+            "model": KIMI,
+            "vllm_version": "0.10.1",
+        },
+        "decode_context_parallel_size: is for this model in vLLM 0.10.2 and later",
+    ),
     ({"vllm_version": "0.5.4"}, "vllm_version: 0.5.4 is outside what the memory model knows"),
     ({"vllm_version": "0.99.0"}, "vllm_version: 0.99.0 is outside what the memory model knows"),
     ({"vllm_version": "newest"}, "vllm_version: 'newest' is not a version"),

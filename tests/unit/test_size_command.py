@@ -54,6 +54,16 @@ def test_every_flag_of_the_contract_is_taken(capsys):
     assert printed["block_size"] == 32
 
 
+def test_ranks_that_deal_out_a_context_hold_as_many_sequences_more(capsys):
+    words = (
+        "--gpu H200 --tensor-parallel-size 8 --vllm-version 0.32.0 --model deepseek-ai/DeepSeek-V3".split()
+    )
+    alone, dealt = (answer(capsys, *words, "--decode-context-parallel-size", size)[1] for size in "18")
+    assert dealt["max_concurrency"] == pytest.approx(8 * alone["max_concurrency"], rel=1e-3)
+    assert dealt["kv_bytes_per_token"] == alone["kv_bytes_per_token"] // 8
+    assert dealt["kv_cache_bytes_per_gpu"] == alone["kv_cache_bytes_per_gpu"]
+
+
 def test_what_does_not_fit_is_an_answer_with_exit_code_1(capsys):
     code, printed = answer(capsys, "--gpu-memory-gib", "12", "--vllm-version", "0.32.0")
     assert (code, printed["fits"], printed["kv_cache_tokens"]) == (1, False, 0)
