@@ -55,9 +55,7 @@ def test_every_flag_of_the_contract_is_taken(capsys):
 
 
 def test_ranks_that_deal_out_a_context_hold_as_many_sequences_more(capsys):
-    words = (
-        "--gpu H200 --tensor-parallel-size 8 --vllm-version 0.32.0 --model deepseek-ai/DeepSeek-V3".split()
-    )
+    words = ("--gpu", "H200", "--model", "deepseek-ai/DeepSeek-V3", "--tensor-parallel-size", "8")
     alone, dealt = (answer(capsys, *words, "--decode-context-parallel-size", size)[1] for size in "18")
     assert dealt["max_concurrency"] == pytest.approx(8 * alone["max_concurrency"], rel=1e-3)
     assert dealt["kv_bytes_per_token"] == alone["kv_bytes_per_token"] // 8
