@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from provisioning import lab
+from provisioning.converge.data import VARIABLE
 from support.agents import (
     AgentHost,
     PrefixCache,
@@ -17,6 +22,9 @@ from support.agents import (
 from support.pulumi_stacks import Stack
 from support.readiness import require_examples
 from support.shell import Shell
+from support.state_secrets import STATE_SECRETS
+from tools.stack.agents import write_agents_env
+from tools.stack.pulumi import Pulumi
 
 SPEC = """
 name: {name}
@@ -27,33 +35,37 @@ pools:
   agents: {{model: agent, role: agent, replicas: 2, nodes: [node-2, node-3]}}
 nodes: {{source: lab, lab: {{count: 3, kv_cache_memory: 64MiB}}}}
 gateway: {{kind: nginx, node: node-1}}
+state: {{kind: redis, node: node-1, maxmemory: 64MiB}}
 """
+REPLICAS = {"agents-0": "node-2", "agents-1": "node-3"}
 
 
 @pytest.fixture(scope="module")
-def fleet(fleet_stack: Stack) -> Stack:
-    """Two replicas behind the gateway, and a store."""
+def python() -> Path:
+    """Asked for first, so that nothing is brought up in vain."""
+    return require_examples()
+
+
+@pytest.fixture(scope="module")
+def fleet(python: Path, fleet_stack: Stack) -> Iterator[Stack]:  # noqa: ARG001
+    """Two replicas behind the gateway, and the store; the store's data goes with it, as the operator's word says."""
     (fleet_stack.folder / "fleet.yaml").write_text(SPEC.format(name=fleet_stack.name))
-    fleet_stack.up()
-    machine(fleet_stack, "node-1").run(
-        "apt-get -qq update && apt-get -qq install -y redis-server >/dev/null; "
-        "printf 'bind 0.0.0.0\nprotected-mode no\n' >>/etc/redis/redis.conf; systemctl restart redis-server"
-    )
-    return fleet_stack
+    for name, value in STATE_SECRETS.items():
+        pulumi(fleet_stack).keep_secret(name, value)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(VARIABLE, fleet_stack.name)
+        fleet_stack.up()
+        yield fleet_stack
+        fleet_stack.destroy()
 
 
 @pytest.fixture(scope="module")
-def agents(fleet: Stack, tmp_path_factory: pytest.TempPathFactory) -> AgentHost:
-    """This computer, which reaches the gateway and the store."""
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(tmp_path_factory.mktemp("home")),
-        "CREWAI_STORAGE_DIR": str(tmp_path_factory.mktemp("crewai")),
-        "OPENAI_BASE_URL": fleet.outputs()["endpoint"],
-        "OPENAI_API_KEY": "k" * 32,
-        "REDIS_URL": f"redis://{machine(fleet, 'node-1').address}:6379",
-    }
-    return AgentHost(require_examples(), environment)
+def agents(python: Path, fleet: Stack, tmp_path_factory: pytest.TempPathFactory) -> AgentHost:
+    """This computer, with what `make env` writes and nothing else."""
+    folder = tmp_path_factory.mktemp("agents")
+    text = write_agents_env(pulumi(fleet), folder).read_text()
+    settings = dict(word.split("=", 1) for word in shlex.split(text, comments=True))
+    return AgentHost(python, {"PATH": os.environ["PATH"], "HOME": str(folder), **settings})
 
 
 def test_a_killed_workflow_resumes_and_its_sessions_keep_their_replica_and_cache(
@@ -68,21 +80,23 @@ def test_a_killed_flow_resumes_at_the_step_that_it_was_at(agents: AgentHost) -> 
     killed_flow_resumes(agents, "second")
 
 
+def pulumi(stack: Stack) -> Pulumi:
+    """The stack as `make` sees it."""
+    return Pulumi(stack.folder, stack.name, stack.environment)
+
+
 def prefix_caches(stack: Stack) -> dict[str, PrefixCache]:
-    """By replica, as its engine counts."""
+    """By replica, as its engine counts; asked on its own node, because the firewall lets only the gateway in."""
+    shells = {name: machine(stack, node) for name, node in REPLICAS.items()}
     return {
-        f"agents-{index}": read_prefix_cache(
-            machine(stack, f"node-{2 + index}").run(
-                f"curl --silent http://{machine(stack, f'node-{2 + index}').address}:8000/metrics"
-            )
-        )
-        for index in range(2)
+        name: read_prefix_cache(shell.run(f"curl --silent --fail http://{shell.address}:8000/metrics"))
+        for name, shell in shells.items()
     }
 
 
 def machine(stack: Stack, node: str) -> Shell:
     """root's shell on that node of the fleet."""
-    [facts] = [
-        host["outputs"]["connection"] for host in stack.resources("Host") if host["outputs"]["name"] == node
-    ]
+    [state] = [state for state in lab.nodes_of(stack.name) if state.name == node]
+    facts = lab.read(state)
+    assert facts
     return Shell.of(facts)

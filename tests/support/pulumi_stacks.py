@@ -118,7 +118,7 @@ class Stack:
         return subprocess.run(
             [str(ROOT / ".venv" / "bin" / "fleet"), verb, self.name, *words],
             cwd=self.folder,
-            env=self._environment,
+            env=self.environment,
             capture_output=True,
             text=True,
             timeout=LIMIT_S,
@@ -130,7 +130,7 @@ class Stack:
         return subprocess.Popen(
             self.command(words),
             cwd=self.folder,
-            env=self._environment,
+            env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -157,7 +157,7 @@ class Stack:
         return ["pulumi", *words, *([] if words[:2] == ("stack", "init") else ["--stack", self.name])]
 
     @property
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
         """What the operator's shell would hold."""
         return {
             **os.environ,
