@@ -16,6 +16,9 @@ from infra.plan.fleet_plan import FleetPlan
 DEFAULT_API = "gpt-4o-mini"
 """What the plan is compared with where no --api is given: a list price of managed_api.json."""
 
+_LEAST, _MOST = 1e-6, 1e12
+"""Numbers outside of these are slips of a finger, and would leave what floats can count."""
+
 _Value = TypeVar("_Value")
 
 
@@ -114,7 +117,7 @@ def _above_zero(flag: str, text: str) -> float:
         number = float(text)
     except ValueError:
         number = math.nan
-    if not 0 < number < 1e15:
+    if not _LEAST <= number <= _MOST:
         raise SizingError(flag, f"must be a number above 0, not {text!r}")
     return number
 
@@ -128,7 +131,7 @@ def _api_price(flag: str, text: str) -> ApiPrice:
         rates = [float(part) for part in text.split("/")]
     except ValueError:
         rates = []
-    if not 1 <= len(rates) <= 3 or not all(0 < rate < 1e6 for rate in rates):
+    if not 1 <= len(rates) <= 3 or not all(_LEAST <= rate <= _MOST for rate in rates):
         form = "IN[/OUT[/CACHED]] in dollars per million tokens"
         raise SizingError(flag, f"{text!r} is neither one of {', '.join(known)} nor {form}")
     return mixed_price(rates[0]) if len(rates) == 1 else stated_price(*rates)

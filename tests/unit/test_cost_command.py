@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import functools
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from plan_specs import LAB, RENTED, host, plan, rented
+from rich.console import Console
 
 from infra.cli import main as cli
+from infra.cli.cost import as_json
+from infra.cli.cost_tables import cost_tables
 from infra.cost.command import Asked, compare_plan
 from infra.errors import SizingError
 from infra.plan import FleetPlan
@@ -264,6 +271,30 @@ def test_words_that_are_not_understood_are_refused(asked: dict[str, list[str]], 
     with pytest.raises(SizingError) as refused:
         compare_plan(two_pools(), Asked(**asked))
     assert str(refused.value) == sentence
+
+
+planned_once = functools.cache(two_pools)
+
+TOKENS = st.lists(
+    st.sampled_from(["0", "1", "950", "999999999", "boss=7", "crew=1", "x", "gang=1", "-1"]), max_size=3
+)
+NUMBERS = st.lists(
+    st.sampled_from(["1", "1e12", "1e-6", "boss=3", "crew=1e12", "inf", "", "1e-300"]), max_size=2
+)
+PRICES = st.lists(
+    st.sampled_from(["0.4", "1e-6/1e12", "boss=9/9/9", "gpt-4o-mini", "0", "1/2/3/4", "a"]), max_size=2
+)
+
+
+@given(st.builds(Asked, TOKENS, TOKENS, TOKENS, NUMBERS, NUMBERS, PRICES))
+def test_any_words_are_compared_and_printed_or_refused_with_a_sentence(asked: Asked) -> None:
+    made = planned_once()
+    try:
+        compared = compare_plan(made, asked)
+    except SizingError:
+        return
+    Console(file=io.StringIO()).print(cost_tables(made, compared))
+    json.dumps(as_json(made, compared), allow_nan=False)
 
 
 def test_a_fleet_without_a_price_has_a_bill_with_a_gap_and_no_comparison(cost: Cost) -> None:
