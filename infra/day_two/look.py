@@ -13,6 +13,7 @@ from infra.day_two.questions import Question, Subject
 from provisioning.day_two.answers import Answer, Answers
 
 _SAID_CHARACTERS = 160
+_CURL = re.compile(r"^curl: (\([0-9]+\) )?")
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Look:
             return ""
         body = shortened(body)
         if answer.exit_code:
-            return f"does not answer /health ({body.removeprefix('curl: ')})"
+            return f"does not answer /health ({_CURL.sub('', body)})"
         return f"answers /health with {status}{body and ': '}{body}"
 
     def numbers(self, metric: str) -> tuple[float, ...]:

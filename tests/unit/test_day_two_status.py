@@ -103,7 +103,7 @@ def test_ranks_of_one_engine_are_summed_and_the_fullest_cache_counts() -> None:
         pytest.param(
             {"agents_0__health": Answer(7, "curl: (7) Failed to connect to 198.18.7.12 port 8000\n\n000")},
             "agents-0",
-            "does not answer /health ((7) Failed to connect to 198.18.7.12 port 8000); "
+            "does not answer /health (Failed to connect to 198.18.7.12 port 8000); "
             "`fleet logs demo agents-0` shows what it is doing",
             id="not ready",
         ),

@@ -235,7 +235,7 @@ def test_undrain_refuses_what_does_not_answer(fleet: Run, machines: StandIn) -> 
     code, _, err = fleet("undrain", "demo", "node-2")
     assert code == 1
     assert err == (
-        "stack demo: agents-0: does not answer /health ((7) Connection refused); `fleet logs demo agents-0` shows what "
+        "stack demo: agents-0: does not answer /health (Connection refused); `fleet logs demo agents-0` shows what "
         "it is doing. Nothing was put in the ring; --force does it all the same\n"
     )
     assert machines.rotated == []
