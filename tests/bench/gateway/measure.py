@@ -23,6 +23,7 @@ from bench.gateway.candidates import Candidate, Cost, install, start_haproxy, st
 from bench.gateway.fleet_gateway import API_KEY, start_fleet_gateway
 from bench.gateway.lab import answer_of, background, in_network_of
 from bench.gateway.streams import Figures, Load
+from bench.tables import judge, print_table, quantile
 from support.lab_stacks import LabStack, StartedNode, swept_lab_stack
 
 P50_BAR_MS, P99_BAR_MS = 1.0, 5.0
@@ -31,6 +32,10 @@ MEMORY_BAR = 1.1
 
 REPLICA_PORTS = (18001, 18002, 18003)
 INTERVAL_S = 1.0
+HEAD = (
+    *("router", "first chunk", "added", "added to a chunk", "streams, failed, cut", "open", "CPU a stream"),
+    "memory after first, last round",
+)
 
 
 @dataclass(frozen=True)
@@ -89,11 +94,8 @@ def main() -> None:
     if style == "json":
         print(json.dumps([asdict(row) for row in rows], indent=1))
     else:
-        print_table(rows, settings)
-    missed = list(missed_bars(next(row for row in rows if row.name == "agentfleet")))
-    for bar in missed:
-        print(f"missed: {bar}", file=sys.stderr)
-    sys.exit(1 if missed else 0)
+        report(rows, settings)
+    judge(list(missed_bars(next(row for row in rows if row.name == "agentfleet"))))
 
 
 def measure(settings: Settings) -> list[Row]:
@@ -189,13 +191,6 @@ def row_of(name: str, turns: Sequence[Turn], direct: Sequence[Turn]) -> Row:
     )
 
 
-def quantile(samples: Sequence[float], share: float) -> float:
-    """The sample that this share of them does not exceed; infinite where there is none."""
-    if not samples:
-        return float("inf")
-    return sorted(samples)[min(len(samples) - 1, int(share * len(samples)))]
-
-
 def missed_bars(row: Row) -> Iterator[str]:
     """What the fleet's own gateway was asked to keep and did not."""
     if row.added_p50_ms > P50_BAR_MS:
@@ -208,25 +203,28 @@ def missed_bars(row: Row) -> Iterator[str]:
         yield f"memory grew from {_mib(row.memory_first_bytes)} to {_mib(row.memory_last_bytes)} MiB"
 
 
-def print_table(rows: Sequence[Row], settings: Settings) -> None:
+def report(rows: Sequence[Row], settings: Settings) -> None:
     """Candidates under each other; a ratio says more than a number of this computer."""
     rate = settings.open_streams / settings.stream_s
-    print(
-        f"\n{settings.open_streams} streams open at once, {rate:.0f} new ones a second, "
-        f"{settings.prompt_bytes} B of prompt, {settings.rounds} rounds of {settings.for_s} s, "
-        f"median of the rounds; {os.cpu_count()} CPUs\n"
+    print_table(
+        f"{settings.open_streams} streams open at once, {rate:.0f} new ones a second, "
+        f"{settings.prompt_bytes} B of prompt, {settings.rounds} rounds of {settings.for_s} s, median of the rounds; "
+        f"p50 / p99; {os.cpu_count()} CPUs",
+        HEAD,
+        (
+            (
+                row.name,
+                f"{row.first_chunk_p50_ms:.2f} / {row.first_chunk_p99_ms:.2f} ms",
+                f"{row.added_p50_ms:+.2f} / {row.added_p99_ms:+.2f} ms",
+                f"{row.added_to_chunk_p50_ms:+.2f} / {row.added_to_chunk_p99_ms:+.2f} ms",
+                f"{row.streams}, {row.errors}, {row.cut}",
+                str(row.most_open),
+                f"{row.cpu_ms_per_stream:.2f} ms",
+                f"{_mib(row.memory_first_bytes)}, {_mib(row.memory_last_bytes)} MiB",
+            )
+            for row in rows
+        ),
     )
-    print("| | first chunk p50 / p99 | added p50 / p99 | added to a chunk p50 / p99 | streams, failed, cut | "
-          "open | CPU a stream | memory after round 1, last |")  # fmt: skip
-    print("|---|---|---|---|---|---|---|---|")
-    for row in rows:
-        print(
-            f"| {row.name} | {row.first_chunk_p50_ms:.2f} / {row.first_chunk_p99_ms:.2f} ms "
-            f"| {row.added_p50_ms:+.2f} / {row.added_p99_ms:+.2f} ms "
-            f"| {row.added_to_chunk_p50_ms:+.2f} / {row.added_to_chunk_p99_ms:+.2f} ms "
-            f"| {row.streams}, {row.errors}, {row.cut} | {row.most_open} "
-            f"| {row.cpu_ms_per_stream:.2f} ms | {_mib(row.memory_first_bytes)}, {_mib(row.memory_last_bytes)} MiB |"
-        )
 
 
 def _mib(count: int) -> str:
