@@ -135,7 +135,9 @@ def read_inventory(stack: str, outputs: Mapping[str, Any]) -> Inventory:
     """The inventory among a stack's outputs; keys that are not known here are passed over. Raises FleetError."""
     found = outputs.get("inventory")
     if not found:
-        raise FleetError(f"stack {stack} has not been brought up yet: run `make up STACK={stack}`")
+        raise FleetError(
+            f"stack {stack} has no inventory among its outputs: a `make up STACK={stack}` that ends well writes it"
+        )
     try:
         return Inventory(
             stack=found["stack"],

@@ -254,7 +254,10 @@ def test_a_machine_without_services_is_asked_nothing_and_still_counts() -> None:
 
 
 def test_outputs_of_a_stack_that_was_never_up_or_by_another_version() -> None:
-    with pytest.raises(FleetError, match="stack demo has not been brought up yet: run `make up STACK=demo`"):
+    with pytest.raises(
+        FleetError,
+        match=r"stack demo has no inventory among its outputs: a `make up STACK=demo` that ends well",
+    ):
         read_inventory("demo", {})
     old = outputs(replicas=[{"name": "agents-0"}])
     with pytest.raises(FleetError, match=r"brought up by another version of agentfleet \(KeyError\('pool'\)"):
