@@ -1,18 +1,17 @@
-"""What a fleet costs as tables for a terminal: the bill by pool, where prices come from, and managed APIs beside it."""
+"""What `fleet cost` prints: the bill, where its prices come from, and managed APIs beside it."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from infra.cli.bill_tables import bill_table, prices_table
 from infra.cli.table import table
 from infra.cost.against_api import FleetComparison, Measured, PoolComparison, PoolWork
 from infra.cost.crossover import BreakEven, Comparison
-from infra.cost.fleet import CostLine, FleetCost
 from infra.cost.managed_api import ApiPrice, Interaction
 from infra.plan.fleet_plan import FleetPlan
 from infra.plan.text import cost_text, count_text
@@ -27,43 +26,9 @@ def cost_tables(plan: FleetPlan, compared: FleetComparison | None) -> Renderable
     return Group(
         Text(f"{plan.name}: {nodes}, {cost_text(plan.cost_per_hour)}", style="bold"),
         bill_table(plan.cost),
-        _prices(plan),
+        prices_table(plan),
         *([] if compared is None else _comparison(compared)),
     )
-
-
-def bill_table(bill: FleetCost) -> Table:
-    """A line for each pool, then what no pool uses, then the total."""
-    beside = [line for line in (bill.idle, bill.servers) if line.gpus or _costs_something(line)]
-    total = CostLine("total", sum(line.gpus for line in (*bill.pools, bill.idle)), bill.total)
-    columns = ("pool", "GPUs", "$/hour", "$/day", "$/month")
-    return table("Cost", columns, map(_bill_row, (*bill.pools, *beside, total)), columns[1:])
-
-
-def _costs_something(line: CostLine) -> bool:
-    return line.cost is None or line.cost.usd_per_hour > 0
-
-
-def _bill_row(line: CostLine) -> tuple[str, ...]:
-    if line.cost is None:
-        return line.name, str(line.gpus), *["unknown"] * 3
-    rates = (line.cost.usd_per_hour, line.cost.usd_per_day, line.cost.usd_per_month)
-    return line.name, str(line.gpus), *(f"{rate:,.2f}" for rate in rates)
-
-
-def _prices(plan: FleetPlan) -> Table:
-    """Machines of the same price in one row."""
-    kinds = Counter(
-        (
-            node.device if node.on_cpu else f"{node.device_count} x {node.device}",
-            "unknown" if node.price_per_hour is None else f"{node.price_per_hour:,.2f}",
-            node.price_source,
-        )
-        for node in plan.nodes
-    )
-    rows = [(count, *kind) for kind, count in kinds.items()]
-    columns = ("machines", "of", "$/hour each", "source of the price")
-    return table("Prices of whole machines", columns, rows, ("machines", "$/hour each"))
 
 
 def _comparison(compared: FleetComparison) -> Iterator[RenderableType]:

@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from infra.cli.cost_tables import bill_table
+from infra.cli.bill_tables import bill_table
 from infra.cli.table import table
 from infra.memory import MemoryBudget
 from infra.plan.fleet_plan import FleetPlan, NodePlan

@@ -80,7 +80,8 @@ def _line(name: str, parts: Sequence[tuple[BilledNode, int]]) -> CostLine:
         node.usd_per_hour * gpus / node.billed_gpus for node, gpus in held if node.usd_per_hour is not None
     ]
     known = len(dollars) == len(held)
-    return CostLine(name, sum(gpus for _, gpus in held), RunningCost(sum(dollars)) if known else None)
+    gpus = sum(count for node, count in held if node.gpus)
+    return CostLine(name, gpus, RunningCost(sum(dollars)) if known else None)
 
 
 def _whole(nodes: Sequence[BilledNode]) -> RunningCost | None:

@@ -58,6 +58,7 @@ def test_a_price_that_nobody_stated_leaves_open_what_depends_on_it_and_nothing_e
 def test_replicas_on_a_lab_node_share_its_price() -> None:
     bill = fleet_cost([node("node-1", 0, 3.0, agents=2, workers=1)])
     assert [line.cost for line in bill.pools] == [RunningCost(2.0), RunningCost(1.0)]
+    assert [line.gpus for line in bill.pools] == [0, 0]
     assert bill.idle.gpus == 0
 
 
