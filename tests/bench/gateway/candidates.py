@@ -6,9 +6,9 @@ on the node's own address, so that one measurement can go from one to the next.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from provisioning.places import cache_dir
 from support.lab_stacks import StartedNode
@@ -53,9 +53,20 @@ backend replicas
     http-response set-header X-Fleet-Replica %s
 """
 
+LITELLM_CACHED = "ready/litellm"
+LITELLM_BIND = "/opt/agentfleet/litellm"
 LITELLM_DEPLOYMENT = """\
-  - model_name: {model}
-    litellm_params: {{model: openai/{model}, api_base: "http://{server}/v1", api_key: {key}}}
+  - model_name: stand-in
+    litellm_params: {{model: openai/stand-in, api_base: "http://{server}/v1", api_key: unused}}
+"""
+LITELLM_START = """
+cat >{folder}/litellm.yaml
+setsid {bind}/bin/python {bind}/bin/litellm --config {folder}/litellm.yaml --port {port} --num_workers {workers} \\
+    >{folder}/litellm.log 2>&1 </dev/null &
+echo $! >{folder}/litellm.pid
+curl -fsS --retry 90 --retry-delay 1 --retry-all-errors -o {folder}/alive \\
+    http://127.0.0.1:{port}/health/liveliness 2>&1 ||
+    {{ tail {folder}/litellm.log; exit 1; }}
 """
 
 COST_OF = """
@@ -65,6 +76,7 @@ for pid in $all; do cat /proc/$pid/smaps_rollup; done | awk '/^Pss:/ {kib += $2}
 for pid in $all; do cat /proc/$pid/stat; done | sed 's/.*) //' | awk '{ticks += $12 + $13} END {print ticks}'
 """
 TICKS_PER_S = 100
+NICE = -10
 MANY_FILES = "ulimit -n $(ulimit -Hn)"
 
 
@@ -90,6 +102,12 @@ class Candidate:
             return Cost(0, 0.0)
         kib, ticks = node.sh(COST_OF % self.pid_file).split()
         return Cost(int(kib) << 10, int(ticks) / TICKS_PER_S)
+
+
+def prefer(node: StartedNode, candidate: Candidate) -> None:
+    """Gives it the priority that our own programs have, so that other work of this computer is no gateway's delay."""
+    if candidate.pid_file:
+        node.sh(f"renice -n {NICE} -p $(cat {candidate.pid_file}) $(pgrep -P $(cat {candidate.pid_file}))")
 
 
 def install(node: StartedNode) -> None:
@@ -128,7 +146,15 @@ def start_haproxy(node: StartedNode, host: str, port: int, servers: Sequence[str
     return Candidate("haproxy", f"{host}:{port}", f"{FOLDER}/haproxy.pid")
 
 
-def litellm_folder() -> Path | None:
-    """LiteLLM's environment in the cache, where the set-up has brought one."""
-    folder = cache_dir() / "ready" / "litellm"
-    return folder if (folder / "bin" / "litellm").exists() else None
+def litellm_binds() -> dict[str, str]:
+    """What a lab node must be shown for LiteLLM: its environment in the cache, nothing where there is none."""
+    there = (cache_dir() / LITELLM_CACHED / "bin" / "litellm").exists()
+    return {LITELLM_BIND: LITELLM_CACHED} if there else {}
+
+
+def start_litellm(node: StartedNode, host: str, port: int, servers: Sequence[str]) -> Candidate:
+    """LiteLLM's proxy with a deployment for each replica, as many workers as processors, no database."""
+    deployments = "".join(LITELLM_DEPLOYMENT.format(server=server) for server in servers)
+    script = LITELLM_START.format(folder=FOLDER, bind=LITELLM_BIND, port=port, workers=os.cpu_count())
+    node.sh(script, stdin=f"model_list:\n{deployments}")
+    return Candidate("litellm", f"{host}:{port}", f"{FOLDER}/litellm.pid")

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from bench.gateway.candidates import NICE
 from support.lab_stacks import LabStack
 from support.traces import ROOT
 
@@ -16,8 +17,9 @@ LIMIT_S = 300
 
 
 def in_network_of(stack: LabStack, node: str, module: str, *words: str) -> list[str]:
-    """A command line that runs a module of the tests in the node's network, with this computer's Python."""
-    return ["ip", "netns", "exec", stack.names.machine(node), sys.executable, "-m", module, *words]
+    """Words that run a module of the tests in the node's network, with this computer's Python, before other work."""
+    program = ("nice", "-n", str(NICE), sys.executable, "-m", module, *words)
+    return ["ip", "netns", "exec", stack.names.machine(node), *program]
 
 
 @contextmanager

@@ -19,7 +19,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
-from bench.gateway.candidates import Candidate, Cost, install, start_haproxy, start_hashing
+from bench.gateway.candidates import (
+    Candidate,
+    Cost,
+    install,
+    litellm_binds,
+    prefer,
+    start_haproxy,
+    start_hashing,
+    start_litellm,
+)
 from bench.gateway.fleet_gateway import API_KEY, start_fleet_gateway
 from bench.gateway.lab import answer_of, background, in_network_of
 from bench.gateway.streams import Figures, Load
@@ -116,7 +125,7 @@ def measure(settings: Settings) -> list[Row]:
 def stand_ins(settings: Settings) -> Iterator[tuple[LabStack, StartedNode]]:
     """A lab node with the distribution's gateways, and the replicas in its network."""
     with swept_lab_stack() as stack:
-        node = stack.start("node-1")
+        node = stack.start("node-1", binds=litellm_binds())
         install(node)
         chunks = round(settings.stream_s / INTERVAL_S)
         words = in_network_of(
@@ -134,12 +143,19 @@ def start_candidates(node: StartedNode) -> list[Candidate]:
     """Direct first, then the gateways that this computer has."""
     servers = {f"agents-{n}": f"127.0.0.1:{port}" for n, port in enumerate(REPLICA_PORTS)}
     addresses, here = tuple(servers.values()), node.facts.address
-    return [
+    candidates = [
         Candidate("direct", addresses[0]),
         start_fleet_gateway(node, 8080, servers, max_num_seqs=4096),
         start_hashing(node, here, 8081, addresses),
         start_haproxy(node, here, 8082, addresses),
     ]
+    if litellm_binds():
+        candidates.append(start_litellm(node, here, 8083, addresses))
+    else:
+        print("litellm is left out: the cache has no environment of it", file=sys.stderr)
+    for candidate in candidates:
+        prefer(node, candidate)
+    return candidates
 
 
 def take_turn(
