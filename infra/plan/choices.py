@@ -27,6 +27,7 @@ class Choice:
     """A pool as it will stand. `unfixed` is the cheapest shape without the operator's own numbers, if it gave any.
 
     `peak_sessions` are what the busiest of these very replicas gets; the shape's own are for any addresses.
+    `fewest_gpus` do on some node of the fleet, which may cost more or be taken.
     """
 
     demand: Demand
@@ -34,6 +35,7 @@ class Choice:
     shape: Shape
     seats: tuple[Seat, ...]
     peak_sessions: int
+    fewest_gpus: int
     unfixed: Shape | None
 
 
@@ -92,6 +94,7 @@ def _choice(wish: Wish, shape: Shape, seats: tuple[Seat, ...], addresses: Mappin
         shape=shape,
         seats=seats,
         peak_sessions=wish.request.spread.peak_on(servers, wish.request.sessions),
+        fewest_gpus=min(option.gpus for option in wish.options if option.seats_all or not shape.seats_all),
         unfixed=_unfixed(wish),
     )
 

@@ -137,9 +137,8 @@ def _split_reason(choice: Choice, pool: Pool) -> str:
     shape = choice.shape
     if pool.tensor_parallel_size:
         return "fixed in the spec"
-    return (
-        f"{shape.gpus} x {shape.device.name} in all, the fewest that seat {choice.demand.sessions} sessions"
-    )
+    why = "the fewest" if shape.gpus == choice.fewest_gpus else "on the nodes that cost least of those"
+    return f"{shape.gpus} x {shape.device.name} in all, {why} that seat {choice.demand.sessions} sessions"
 
 
 def _too_low(max_num_seqs: int, slots: int, pool: Pool) -> str:

@@ -276,6 +276,37 @@ def hosts_of(advice: FleetAdvice) -> list[dict[str, object]]:
     ]
 
 
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(1, 900),
+    st.sampled_from([2048, 8192]),
+    st.sampled_from(["Qwen/Qwen3-8B", "Qwen/Qwen3-32B", LLAMA]),
+    st.sampled_from(["L40S", PCIE, SXM]),
+    st.sampled_from([4, 8]),
+)
+def test_plan_and_advice_split_alike(sessions: int, context: int, model: str, device: str, gpus: int) -> None:
+    """On nodes enough of one kind both choose the same shape: over PCIe no wider a split than the model needs."""
+    try:
+        advice = advise([wanted("agents", sessions, context, model)], offered(device, gpus=(gpus,)))
+    except FleetError:
+        return
+    [asked] = advice.pools
+    hosts = [
+        {"name": f"gpu-{n}", "address": f"10.0.0.{n + 1}", "device": device, "devices": gpus}
+        for n in range(advice.nodes + 1)
+    ]
+    made = plan(
+        RENTED,
+        workload={"topology": "flat", "agents": 1, "workflows": sessions, "context_tokens": context},
+        models={"agent": {"config": model, "weights": {"path": "/data"}, "quantization": "fp8"}},
+        nodes={"source": "ssh", "hosts": hosts},
+        engine={"kv_cache_dtype": "fp8", "gpu_memory_utilization": 0.9},
+    )
+    [planned] = made.pools
+    assert (planned.tensor_parallel_size, planned.replicas) == (asked.tensor_parallel_size, asked.replicas)
+    assert len({replica.node for replica in made.replicas}) == advice.nodes
+
+
 @settings(max_examples=10, deadline=None)
 @given(st.integers(1, 600), st.sampled_from([2048, 8192]), st.sampled_from([(8,), (1, 2, 4, 8), (4, 1)]))
 def test_the_plan_stands_on_the_machines_that_the_advice_rents(

@@ -311,14 +311,25 @@ def test_behind_a_gateway_a_pool_is_sized_for_its_busiest_replica(
 def test_where_no_replica_can_be_added_for_an_unlucky_ring_the_operator_is_told() -> None:
     """Of the rings of two replicas one in twenty crowds a replica more than the plan foresees."""
     unlucky = 0
-    for last in range(1, 250, 2):
+    for last in range(1, 250, 6):
         hosts = [{**host(f"gpu-{n}", devices=1), "address": f"203.0.113.{n}"} for n in (last, last + 1)]
         made = rented(*hosts, workload=workload(76), gateway={"kind": "nginx", "load_factor": None})
         assert len(made.replicas) == 2
         told = [text for text in notes(made, "warning") if "hashed by session" in text]
         unlucky += bool(told)
         assert all("more than its 48 slots" in text for text in told)
-    assert 0 < unlucky < 125 / 4
+    assert 0 < unlucky < 42 / 4
+
+
+def test_two_small_gpus_are_taken_where_their_node_costs_less_than_one_of_a_large_node() -> None:
+    hosts = [host("gpu-a"), host("gpu-b", "L40S", devices=2, price_per_hour=0.8)]
+    fp8 = {"agent": {**RENTED["models"]["agent"], "quantization": "fp8"}}
+    made = rented(*hosts, workload=workload(60), models=fp8, engine={"kv_cache_dtype": "fp8"})
+    [pool] = made.pools
+    assert (pool.device, pool.replicas, {replica.node for replica in made.replicas}) == ("L40S", 2, {"gpu-b"})
+    reasons = {decision.name: decision.reason for decision in pool.decisions}
+    said = "2 x L40S in all, on the nodes that cost least of those that seat 60 sessions"
+    assert reasons["tensor_parallel_size"] == said
 
 
 def test_seats_that_hashing_would_not_fill_evenly_are_no_room() -> None:
