@@ -6,7 +6,6 @@ Imports stand inside the commands, so that each pays for what it needs alone.
 from __future__ import annotations
 
 import sys
-import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,10 +14,9 @@ from infra.cli.answers import Format, FormatOption, print_json, print_tables
 from infra.cli.running import NOT_WELL, StackName, look, running
 
 if TYPE_CHECKING:
-    from provisioning.day_two.journal import Entry, Journals
+    from provisioning.day_two.journal import Entry, News
 
 _FIRST_LINES = 50
-_FOLLOW_S = 1.0
 
 
 def status(stack: StackName, format_: FormatOption = Format.TABLE) -> int:
@@ -61,26 +59,23 @@ def logs(  # noqa: PLR0913, PLR0917  a command's options are its parameters
     if since and not is_period(since):
         raise typer.BadParameter(f"--since {since}: give a period such as 90s, 10m, 2h or 1d")
     with running(stack) as (inventory, machines):
+        units = services_named(inventory, name)
         wanted = lines if lines is not None or since else _FIRST_LINES
-        journals = Journals(machines, services_named(inventory, name), wanted, since)
-        failed = _print_new(journals, format_)
-        while follow:
-            time.sleep(_FOLLOW_S)
-            failed = _print_new(journals, format_, failed)
-    return NOT_WELL if failed else 0
+        journals = Journals(machines, units, wanted, since)
+        news, width = journals.read(), max(map(len, units))
+        _print_news(news, width, format_)
+        for more in journals.watch(news.problems) if follow else ():
+            _print_news(more, width, format_)
+    return NOT_WELL if news.problems else 0
 
 
-def _print_new(journals: Journals, format_: Format, told: dict[str, str] | None = None) -> dict[str, str]:
-    """Print what is new, and on stderr the troubles that were not `told` yet; returns those that there are now."""
-    entries, problems = journals.read()
-    width = max(map(len, journals.units), default=0)
-    for entry in entries:
+def _print_news(news: News, width: int, format_: Format) -> None:
+    """Entries, their services in a column of this width, and troubles on stderr."""
+    for entry in news.entries:
         print(_line(entry, width) if format_ is Format.TABLE else _json_line(entry))
     sys.stdout.flush()
-    for name, problem in problems.items():
-        if not told or name not in told:
-            print(problem, file=sys.stderr)
-    return problems
+    for problem in news.problems.values():
+        print(problem, file=sys.stderr)
 
 
 def _line(entry: Entry, width: int) -> str:

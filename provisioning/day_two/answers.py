@@ -6,10 +6,13 @@ from dataclasses import dataclass
 
 from provisioning.errors import ProvisioningError
 
+TOO_LATE = 124
+"""The exit code of a command that did not end in its time."""
+
 
 @dataclass(frozen=True)
 class Answer:
-    """How a command ended, and what it printed on both outputs together. 124: it did not end in its time."""
+    """How a command ended, and what it printed on both outputs together."""
 
     exit_code: int
     text: str

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import queue
 import re
-from collections.abc import Iterable, Mapping
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from provisioning.day_two.answers import Answer
-from provisioning.day_two.machines import Machines
+from provisioning.day_two.answers import TOO_LATE, Answer
+from provisioning.day_two.machines import COMMAND_S, Machines
 from provisioning.errors import ProvisioningError
 
+POLL_S = 1.0
 _SINCE = re.compile(r"[1-9][0-9]*[smhd]")
 _CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 
@@ -56,6 +59,14 @@ def is_period(text: str) -> bool:
     return bool(_SINCE.fullmatch(text))
 
 
+@dataclass(frozen=True)
+class News:
+    """Entries, oldest first, and by machine or service why there is nothing, or not all, of it."""
+
+    entries: list[Entry]
+    problems: dict[str, str]
+
+
 @dataclass
 class Journals:
     """The journals of some services: `units` maps a service to its node and its unit.
@@ -69,25 +80,57 @@ class Journals:
     since: str = ""
     _cursors: dict[str, str] = field(default_factory=dict)
 
-    def read(self) -> tuple[list[Entry], dict[str, str]]:
-        """What is new since the last look, oldest first, and by machine or service why there is nothing of it."""
-        services: dict[str, list[str]] = {}
-        for service, (node, _) in self.units.items():
-            services.setdefault(node, []).append(service)
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The machines that are asked."""
+        return tuple(dict.fromkeys(node for node, _ in self.units.values()))
+
+    def read(self) -> News:
+        """What is new on all machines since the last look."""
+        return self._read(self.nodes)
+
+    def watch(self, told: Mapping[str, str]) -> Iterator[News]:
+        """What is new from now on, machine by machine as it comes, without end: a silent one holds up no other.
+
+        A problem comes once, until it has gone; those that are `told` already do not.
+        """
+        arrived: queue.SimpleQueue[News] = queue.SimpleQueue()
+        stopped = threading.Event()
+
+        def look(node: str) -> None:
+            known = told
+            while not stopped.wait(POLL_S):
+                news = self._read((node,))
+                fresh = {name: text for name, text in news.problems.items() if name not in known}
+                known = news.problems
+                arrived.put(News(news.entries, fresh))
+
+        for node in self.nodes:
+            threading.Thread(target=look, args=(node,), daemon=True).start()
+        try:
+            while True:
+                yield arrived.get()
+        finally:
+            stopped.set()
+
+    def _read(self, nodes: Sequence[str]) -> News:
+        services = {
+            node: [service for service, (place, _) in self.units.items() if place == node] for node in nodes
+        }
         answers = self.machines.ask(
             {node: [self._words(service) for service in names] for node, names in services.items()}
         )
-        entries: list[Entry] = []
-        problems: dict[str, str] = {}
+        news = News([], {})
         for node, answer in answers.items():
             if isinstance(answer, ProvisioningError):
-                problems[node] = str(answer)
+                news.problems[node] = str(answer)
                 continue
             for service, said in zip(services[node], answer, strict=True):
-                entries += self._taken(service, said)
+                news.entries.extend(self._taken(service, said))
                 if said.exit_code:
-                    problems[service] = f"the journal of {service} was not read to its end: {said.last_line}"
-        return sorted(entries), problems
+                    reason = f"the journal of {service} was not read to its end: {_reason(said)}"
+                    news.problems[service] = reason
+        return News(sorted(news.entries), news.problems)
 
     def _words(self, service: str) -> tuple[str, ...]:
         _, unit = self.units[service]
@@ -116,6 +159,12 @@ class Journals:
                 )
             )
         return entries
+
+
+def _reason(said: Answer) -> str:
+    if said.exit_code == TOO_LATE:
+        return f"that takes longer than {COMMAND_S} s; ask for less by --lines or --since"
+    return said.last_line
 
 
 def _objects(lines: Iterable[str]) -> Iterable[dict[str, Any]]:

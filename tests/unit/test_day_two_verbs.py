@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from infra.cli import main as cli
 from infra.day_two.questions import questions
 from provisioning.day_two import machines as day_two_machines
 from provisioning.day_two.answers import Answer, Answers
+from provisioning.day_two.journal import Journals
 from provisioning.errors import Unreachable
 
 ROTATE = "/etc/agentfleet/demo/gateway/rotate"
@@ -339,28 +341,51 @@ def test_a_silent_machine_does_not_hide_the_others_logs(fleet: Run, machines: St
 
 
 def test_following_goes_on_where_it_ended_and_tells_a_trouble_once(
-    fleet: Run, machines: StandIn, monkeypatch: pytest.MonkeyPatch
+    machines: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("provisioning.day_two.journal.POLL_S", 0)
     torn = entry(3_000_000, "torn")[:20]
     machines.given["gateway.service"] = [
         Answer(0, ""),
         Answer(0, entry(1_000_000, "one", "c1")),
         Answer(124, entry(2_000_000, "two", "c2") + torn),
+        Answer(124, ""),
         Answer(0, entry(3_000_000, "three", "c3")),
+        Answer(0, ""),
     ]
-    looks = iter(range(4))
-
-    def pause(_: float) -> None:
-        next(looks) < 3 or (_ for _ in ()).throw(KeyboardInterrupt)
-
-    monkeypatch.setattr("infra.cli.day_two.time.sleep", pause)
-    code, out, err = fleet("logs", "demo", "gateway", "--follow", "--lines", "5")
-    assert code == 130
-    assert [line.split()[-1] for line in out.splitlines()] == ["one", "two", "three"]
-    assert [line.rpartition(" ")[2] for line in machines.ran] == [
-        *("--lines=5", "--lines=5", "--after-cursor=c1", "--after-cursor=c2")
+    journals = Journals(machines, {"gateway": ("node-1", "gateway.service")}, lines=5)  # type: ignore[arg-type]
+    assert journals.read().entries == []
+    told: list[str] = []
+    for news in journals.watch({}):
+        told += [*(item.message for item in news.entries), *news.problems.values()]
+        if "three" in told:
+            break
+    late = "that takes longer than 15 s; ask for less by --lines or --since"
+    assert told == ["one", "two", f"the journal of gateway was not read to its end: {late}", "three"]
+    assert [line.rpartition(" ")[2] for line in machines.ran][:5] == [
+        *("--lines=5", "--lines=5", "--after-cursor=c1", "--after-cursor=c2", "--after-cursor=c2")
     ]
-    assert len(err.splitlines()) == 1
+
+
+def test_a_silent_machine_does_not_hold_up_the_others(
+    machines: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("provisioning.day_two.journal.POLL_S", 0)
+    silent = threading.Event()
+    answer = machines.ask
+
+    def ask(commands: Mapping[str, Sequence[Sequence[str]]]) -> dict[str, Answers]:
+        if "node-2" in commands:
+            silent.wait(30)
+        return answer(commands)
+
+    monkeypatch.setattr(machines, "ask", ask)
+    machines.given["agents-1.service"] = [Answer(0, entry(1, "here"))]
+    units = {"agents-0": ("node-2", "agents-0.service"), "agents-1": ("node-3", "agents-1.service")}
+    news = next(journals := Journals(machines, units).watch({}))  # type: ignore[arg-type]
+    assert [item.service for item in news.entries] == ["agents-1"]
+    journals.close()
+    silent.set()
 
 
 def test_the_well_stack_of_these_tests_is_asked_everything() -> None:
