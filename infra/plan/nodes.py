@@ -5,7 +5,8 @@ from __future__ import annotations
 import ipaddress
 import zlib
 
-from infra.catalog.devices import Device, Price, device_named
+from infra.catalog.devices import Device, device_named
+from infra.cost.money import gpu_price, price_origin
 from infra.errors import SizingError
 from infra.plan.engine import MODELS_FOLDER, installed_engine, lab_engine, min_driver
 from infra.plan.fleet_plan import EnginePlan, LabPlan, NodePlan
@@ -70,7 +71,7 @@ def _lab_binds(spec: FleetSpec, engine: EnginePlan) -> dict[str, str]:
 def _ssh_node(host: HostSpec, version: str) -> NodePlan:
     device = _device(host)
     on_cpu = device.kind == "cpu"
-    price, source = _price(host.price_per_hour, device, host.devices)
+    price = gpu_price(device, host.price_per_hour)
     return NodePlan(
         name=host.name,
         source="ssh",
@@ -86,8 +87,8 @@ def _ssh_node(host: HostSpec, version: str) -> NodePlan:
         min_driver=0 if on_cpu else min_driver(version),
         kv_cache_memory_bytes=(host.kv_cache_memory_bytes or 0) if on_cpu else None,
         engine=installed_engine(version, on_cpu=on_cpu),
-        price_per_hour=price,
-        price_source=source,
+        price_per_hour=price.usd_per_hour * host.devices if price else None,
+        price_source=price_origin(price),
         lab=None,
     )
 
@@ -97,14 +98,3 @@ def _device(host: HostSpec) -> Device:
         return device_named(host.device)
     except SizingError as error:
         raise SizingError(f"nodes.hosts.{host.name}.device", error.message) from None
-
-
-def _price(stated: float | None, device: Device, devices: int) -> tuple[float | None, str]:
-    """Dollars per hour of the whole machine: it is billed whole, whatever share of its GPUs works."""
-    if stated is not None:
-        return stated * devices, "stated in the spec"
-    match device.price:
-        case Price(usd_per_hour=rate, date=date, source=source):
-            return rate * devices, f"{source}, {date}" + (", spot" if device.price.spot else "")
-        case None:
-            return None, "no price known"
