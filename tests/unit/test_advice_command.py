@@ -121,3 +121,25 @@ def test_too_many_sequences_are_refused_as_by_the_plan(advise: Run) -> None:
     code, _, err = advise(pools=pools)
     assert code == 2
     assert err.startswith("pools.agents.max_num_seqs: 4096 ")
+
+
+def test_long_sessions_get_machines_of_their_own(advise: Run) -> None:
+    code, out, _ = advise(
+        *("--format", "json", "--device", "long=H200"),
+        workload={
+            "topology": "flat",
+            "agents": 5,
+            "workflows": 20,
+            "context_tokens": 8192,
+            "long_sessions": {"share": 0.05, "context_tokens": 40_960},
+        },
+        pools={
+            "agents": {"model": "agent", "role": "agent"},
+            "long": {"model": "agent", "role": "long", "port": 8100},
+        },
+    )
+    assert code == 0
+    pools = {pool["name"]: pool for pool in json.loads(out)["pools"]}
+    assert (pools["agents"]["sessions"], pools["agents"]["context_tokens"]) == (98, 8192)
+    assert (pools["long"]["sessions"], pools["long"]["context_tokens"]) == (9, 40_960)
+    assert pools["long"]["device"] == "H200"
