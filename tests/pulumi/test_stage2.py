@@ -121,6 +121,38 @@ def test_a_second_up_changes_nothing(fleet_stack: Stack) -> None:
     assert "unchanged" in fleet_stack.up("--expect-no-changes", "--refresh").stdout
 
 
+def test_the_day_two_verbs_see_all_and_a_node_is_drained_under_load(
+    fleet_stack: Stack, sessions: list[str]
+) -> None:
+    seen = fleet_stack.fleet("status", "--format", "json")
+    assert seen.returncode == 0, seen.stdout + seen.stderr
+    before = {row["name"]: row for row in json.loads(seen.stdout)["replicas"]}
+    assert sum(row["sessions"] for row in before.values()) >= len(sessions)
+    assert all(0 <= row["prefix_cache_hit_rate"] < 1 for row in before.values())
+    assert sum(row["ring_share"] for row in before.values()) == pytest.approx(1)
+    load = SteadyLoad(endpoint(fleet_stack), KEY, sessions=6)
+    with load.running():
+        load.wait_for(30)
+        drained = fleet_stack.fleet("drain", "node-3")
+        assert drained.returncode == 0, drained.stdout + drained.stderr
+        assert "node-3 is drained: agents-1 out of the ring with nothing in flight" in drained.stdout
+        requests = served(fleet_stack)["agents-1"]
+        load.wait_for(len(load.outcomes) + 30)
+    assert load.faults == Counter()
+    assert served(fleet_stack)["agents-1"] == requests
+    seen = fleet_stack.fleet("status")
+    assert seen.returncode == 1
+    assert "agents-1: drained by an operator: `fleet undrain" in seen.stdout
+    assert "unchanged" in fleet_stack.up("--expect-no-changes", "--refresh").stdout
+    assert replicas(fleet_stack)["agents-1"]["ring"] == "out"
+    logs = fleet_stack.fleet("logs", "node-3", "--since", "1h", "--format", "json")
+    assert any(
+        "Application startup complete" in json.loads(line)["message"] for line in logs.stdout.splitlines()
+    )
+    assert fleet_stack.fleet("undrain", "node-3").returncode == 0
+    assert fleet_stack.fleet("status").returncode == 0
+
+
 def test_every_replica_and_the_gateway_change_under_load_and_no_request_notices(fleet_stack: Stack) -> None:
     load = SteadyLoad(endpoint(fleet_stack), KEY, sessions=6)
     declare(fleet_stack, max_num_seqs=16, request_limit="8MiB")
