@@ -36,7 +36,7 @@ def plan_tables(plan: FleetPlan) -> RenderableType:
         bill_table(plan.cost),
         _pools(plan),
         _replicas(plan),
-        *_gateway(plan),
+        *_beside(plan),
         _memory(plan),
         *_flags(plan),
         *_notes(plan),
@@ -87,10 +87,12 @@ def _replicas(plan: FleetPlan) -> Table:
     return table("Replicas", columns, rows, numbers=("slots", "KV tokens"))
 
 
-def _gateway(plan: FleetPlan) -> Iterator[Table]:
-    if plan.gateway:
-        rows = ((item.name, item.value, item.reason) for item in plan.gateway.decisions)
-        yield table(f"Gateway ({plan.gateway.kind})", ("", "value", "why"), rows)
+def _beside(plan: FleetPlan) -> Iterator[Table]:
+    """What stands beside the engines, each with its decisions."""
+    for title, part in (("Gateway", plan.gateway), ("State store", plan.state)):
+        if part:
+            rows = ((item.name, item.value, item.reason) for item in part.decisions)
+            yield table(f"{title} ({part.kind})", ("", "value", "why"), rows)
 
 
 def _memory(plan: FleetPlan) -> Table:
