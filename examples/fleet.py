@@ -31,12 +31,12 @@ class Fleet:
 
 
 def fleet_of(environment: Mapping[str, str] = os.environ) -> Fleet:
-    """The fleet of the environment; raises KeyError for a variable that is not there."""
-    redis_url = environment["REDIS_URL"]
+    """The fleet of the environment; ends the program with a sentence where a variable is not there."""
+    redis_url = _needed(environment, "REDIS_URL")
     return Fleet(
-        base_url=environment["OPENAI_BASE_URL"],
-        api_key=environment["OPENAI_API_KEY"],
-        model=environment["AGENTFLEET_MODEL"],
+        base_url=_needed(environment, "OPENAI_BASE_URL"),
+        api_key=_needed(environment, "OPENAI_API_KEY"),
+        model=_needed(environment, "AGENTFLEET_MODEL"),
         session_header=environment.get("AGENTFLEET_SESSION_HEADER", "X-Session-Id"),
         redis_url=redis_url,
         valkey_url=environment.get("VALKEY_URL", redis_url),
@@ -54,3 +54,11 @@ def open_saver(fleet: Fleet) -> Iterator[ValkeySaver]:
         yield ValkeySaver(Valkey(connection_pool=pool), ttl=fleet.state_ttl_s)
     finally:
         pool.disconnect()
+
+
+def _needed(environment: Mapping[str, str], name: str) -> str:
+    if value := environment.get(name):
+        return value
+    raise SystemExit(
+        f"{name} is not set: load the agents.env of a stack with a state store (make env STACK=...)"
+    )
