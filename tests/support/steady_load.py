@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 TOKENS = 6
 REQUEST_LIMIT_S = 120
-MOST_REQUESTS = 20_000
+MOST_REQUESTS = 50_000
 """A load that nobody stops ends by itself."""
 
 
@@ -38,7 +38,7 @@ class SteadyLoad:
     key: str
     model: str = "agent"
     sessions: int = 6
-    think_s: float = 0.0
+    think_s: float = 0.1
     outcomes: list[Outcome] = field(default_factory=list)
     _stopped: threading.Event = field(default_factory=threading.Event)
 
