@@ -28,15 +28,10 @@ class Member:
         """Whether requests go to it, and it answers."""
         return self.is_in and self.healthy
 
-    @property
-    def awaits_its_address(self) -> bool:
-        """Whether it serves as soon as the gateway is told of its new address, which comes after all members."""
-        return not self.is_in and not self.out_by and self.healthy
-
     def __str__(self) -> str:
         if self.out_by:
             return f"{self.name} was taken out by {_WHOM.get(self.out_by, self.out_by)}"
-        return f"{self.name} does not answer" if not self.healthy else f"{self.name} is not in yet"
+        return f"{self.name} does not answer"
 
 
 def parse_status(text: str) -> tuple[tuple[Member, ...], ...]:
@@ -60,14 +55,13 @@ def others_of(pools: Sequence[Sequence[Member]], name: str) -> tuple[Member, ...
 
 
 def awaited(others: Sequence[Member]) -> tuple[Member, ...]:
-    """Those that may serve again any moment: whom no operator took out, and who do not wait for the gateway."""
-    absent = (member for member in others if not member.serves and not member.awaits_its_address)
-    return tuple(member for member in absent if member.out_by != BY_OPERATOR)
+    """Those that may serve again any moment: whom no operator took out."""
+    return tuple(member for member in others if not member.serves and member.out_by != BY_OPERATOR)
 
 
 def nobody_left(others: Sequence[Member]) -> bool:
-    """Whether a ring of several would have nobody to serve, now and when the gateway is told of new addresses."""
-    return bool(others) and not any(member.serves or member.awaits_its_address for member in others)
+    """Whether a ring of several would have nobody to serve."""
+    return bool(others) and not any(member.serves for member in others)
 
 
 def _member(name: str, item: Any) -> Member:

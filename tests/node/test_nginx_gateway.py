@@ -226,18 +226,24 @@ def test_after_each_replica_was_out_in_turn_none_is_overfull_with_sessions_that_
         ), counts
 
 
-def test_a_replica_that_comes_in_at_a_new_address_waits_for_the_pools_that_know_it(gateway: Gateway) -> None:
+def test_a_replica_that_comes_in_at_a_new_address_answers_there_before_and_after_the_pools_know_it(
+    gateway: Gateway,
+) -> None:
     old = gateway.plan.pools[0]
     here = gateway.engines[0].address
     gateway.rotate("out", "agents-2")
     with running(here, 1) as (moved,):
         gateway.rotate("in", "agents-2", f"{here}:{moved.port}")
-        assert gateway.replicas()["agents-2"]["ring"] == "out"
+        assert gateway.replicas()["agents-2"]["address"] == f"{here}:{moved.port}"
+        gateway.node.sh(f"systemctl reload {gateway.plan.unit}")
+        wait_until(lambda: gateway.replicas()["agents-2"]["healthy"], "it is looked at where it is")
+        before = first_turns(gateway, 20)
+        assert len(moved.asked) > 0
         replicas = (*old.replicas[:2], dataclasses.replace(old.replicas[2], port=moved.port))
         gateway.deploy(pools=(dataclasses.replace(old, replicas=replicas),))
-        wait_until(lambda: gateway.replicas()["agents-2"]["ring"] == "in", "the new pools are loaded")
-        first_turns(gateway, 20)
-        assert len(moved.asked) > 0
+        asked = len(moved.asked)
+        assert first_turns(gateway, 20) == before
+        assert len(moved.asked) > asked
         assert len(gateway.engines[2].asked) == 0
 
 
@@ -264,7 +270,7 @@ def test_whom_an_operator_took_out_only_an_operator_brings_back(gateway: Gateway
         (("in", "agents-0", here, "update"), ("out", "operator")),
         (("in", "agents-0", here, "operator"), ("in", None)),
         (("out", "agents-0", "update"), ("out", "update")),
-        (("in", "agents-0", "198.51.100.1:1", "update"), ("out", None)),
+        (("in", "agents-0", "198.51.100.1:1", "update"), ("in", None)),
         (("in", "agents-0", here, "update"), ("in", None)),
     )
     for words, expected in rounds:

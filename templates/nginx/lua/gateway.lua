@@ -78,9 +78,9 @@ local function send_to(replica)
     end
     var.fleet_replica = replica.name
     inflight.enter(replica)
-    local done, problem = balancer.set_current_peer(replica.ip, replica.port_number)
+    local done, problem = balancer.set_current_peer(members.peer_of(replica))
     if not done then
-        ngx.log(ngx.ERR, "cannot choose ", replica.address, ": ", problem)
+        ngx.log(ngx.ERR, "cannot choose ", members.address_of(replica), ": ", problem)
         return ngx.exit(ngx.HTTP_INTERNAL_SERVER_ERROR)
     end
 end

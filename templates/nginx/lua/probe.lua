@@ -14,8 +14,8 @@ local function answers_health(replica)
     local socket = ngx.socket.tcp()
     socket:settimeouts(CONNECT_MS, ANSWER_MS, ANSWER_MS)
     local line
-    if socket:connect(replica.ip, replica.port_number) then
-        socket:send("GET /health HTTP/1.0\r\nHost: " .. replica.address .. "\r\n\r\n")
+    if socket:connect(members.peer_of(replica)) then
+        socket:send("GET /health HTTP/1.0\r\nHost: " .. members.address_of(replica) .. "\r\n\r\n")
         line = socket:receive("*l")
     end
     socket:close()
@@ -26,7 +26,7 @@ end
 local function can_be_reached(replica)
     local socket = ngx.socket.tcp()
     socket:settimeout(CONNECT_MS)
-    local connected, problem = socket:connect(replica.ip, replica.port_number)
+    local connected, problem = socket:connect(members.peer_of(replica))
     socket:close()
     if connected then
         misses[replica.name] = 0

@@ -70,7 +70,7 @@ end
 
 function metrics.of_replica(replica, shares)
     local found = {
-        address = replica.address,
+        address = members.address_of(replica),
         ring = members.in_ring(replica) and "in" or "out",
         out_by = members.out_by(replica) or cjson.null,
         healthy = not members.is_failing(replica),
