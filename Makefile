@@ -83,8 +83,8 @@ check: setup-dev ## linter, formatter, types
 bench: setup ## the measurements under tests/bench
 	@tools/run $(VENV)/python -m pytest tests/bench -s
 
-bench-front-door: setup ## what `make up` and the daily verbs take, and that `make down` leaves nothing
-	@$(VENV)/python tests/bench/front_door/measure.py
+bench-front-door: setup ## what `make up` and the daily verbs of STACK take, and that `make down` leaves nothing
+	@$(VENV)/python tests/bench/front_door/measure.py $(STACK)
 
 bench-gateway: setup ## what the gateway adds at 1,000 streams, beside pure hashing, HAProxy and LiteLLM
 	@PYTHONPATH=tests $(VENV)/python -m bench.gateway.measure
