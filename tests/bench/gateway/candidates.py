@@ -72,7 +72,8 @@ curl -fsS --retry 90 --retry-delay 1 --retry-all-errors -o {folder}/alive \\
 COST_OF = """
 main=$(cat %s)
 all="$main $(pgrep -P $main)"
-for pid in $all; do cat /proc/$pid/smaps_rollup; done | awk '/^Pss:/ {kib += $2} END {print kib}'
+for pid in $all; do cat /proc/$pid/smaps_rollup; done |
+    awk '/^Pss_(Anon|File):/ {own += $2} /^Pss_Shmem:/ {zones += $2} END {print own, zones}'
 for pid in $all; do cat /proc/$pid/stat; done | sed 's/.*) //' | awk '{ticks += $12 + $13} END {print ticks}'
 """
 TICKS_PER_S = 100
@@ -82,9 +83,14 @@ MANY_FILES = "ulimit -n $(ulimit -Hn)"
 
 @dataclass(frozen=True)
 class Cost:
-    """What all processes of a candidate hold, shared pages counted once, and what they have used so far."""
+    """What all processes of a candidate hold, pages that they share counted once, and what they have used so far.
+
+    `zones_bytes` is what was written so far of nginx's shared zones, which hold sessions and counters; each has a fixed
+    size, so it can only grow up to that.
+    """
 
     memory_bytes: int
+    zones_bytes: int
     cpu_s: float
 
 
@@ -99,9 +105,9 @@ class Candidate:
     def cost(self, node: StartedNode) -> Cost:
         """Its memory now and its time so far."""
         if not self.pid_file:
-            return Cost(0, 0.0)
-        kib, ticks = node.sh(COST_OF % self.pid_file).split()
-        return Cost(int(kib) << 10, int(ticks) / TICKS_PER_S)
+            return Cost(0, 0, 0.0)
+        own_kib, zones_kib, ticks = map(int, node.sh(COST_OF % self.pid_file).split())
+        return Cost(own_kib << 10, zones_kib << 10, ticks / TICKS_PER_S)
 
 
 def prefer(node: StartedNode, candidate: Candidate) -> None:

@@ -13,7 +13,7 @@ from bench.gateway.candidates import NICE
 from support.lab_stacks import LabStack
 from support.traces import ROOT
 
-LIMIT_S = 300
+LIMIT_S = 540
 
 
 def in_network_of(stack: LabStack, node: str, module: str, *words: str) -> list[str]:

@@ -37,13 +37,14 @@ from support.lab_stacks import LabStack, StartedNode, swept_lab_stack
 
 P50_BAR_MS, P99_BAR_MS = 1.0, 5.0
 MEMORY_BAR = 1.1
-"""Memory after the last round over memory after the first."""
+"""Memory after the last round over memory after the first, without the zones of fixed size."""
 
 REPLICA_PORTS = (18001, 18002, 18003)
 INTERVAL_S = 1.0
 HEAD = (
     *("router", "first chunk", "added", "added to a chunk", "streams, failed, cut", "open", "CPU a stream"),
     "memory after first, last round",
+    "zones",
 )
 
 
@@ -85,6 +86,7 @@ class Row:
     cpu_ms_per_stream: float
     memory_first_bytes: int
     memory_last_bytes: int
+    zones_last_bytes: int
 
 
 def main() -> None:
@@ -204,6 +206,7 @@ def row_of(name: str, turns: Sequence[Turn], direct: Sequence[Turn]) -> Row:
         cpu_ms_per_stream=1000 * cpu_s / max(all_streams, 1),
         memory_first_bytes=turns[0].after.memory_bytes,
         memory_last_bytes=turns[-1].after.memory_bytes,
+        zones_last_bytes=turns[-1].after.zones_bytes,
     )
 
 
@@ -237,6 +240,7 @@ def report(rows: Sequence[Row], settings: Settings) -> None:
                 str(row.most_open),
                 f"{row.cpu_ms_per_stream:.2f} ms",
                 f"{_mib(row.memory_first_bytes)}, {_mib(row.memory_last_bytes)} MiB",
+                f"{_mib(row.zones_last_bytes)} MiB",
             )
             for row in rows
         ),
