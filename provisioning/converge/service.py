@@ -226,9 +226,10 @@ def _go_back(
     """Put the old files back and let the old units run again."""
     machine.progress(f"{wanted.state.name} did not come up: going back")
     running = [name for name, unit in before.units.items() if unit.active]
-    touched = tuple(name for name in running if name in (*changes.restart, *changes.drop_units))
+    touched: tuple[str, ...] = ()
     try:
         with machine.lock:
+            touched = tuple(name for name in running if name in _disturbed(machine, before, changes))
             new_units = [name for name in wanted.state.units if name not in previous.state.units]
             units.retire(machine.shell, new_units)
             files.put_back(machine.shell, before, changes)
@@ -241,3 +242,10 @@ def _go_back(
         return Outcome(f"going back to the previous version failed too: {error}", serves=False)
     clause = "the previous version is running again" if touched else "the previous files are back"
     return Outcome(clause, serves=bool(running))
+
+
+def _disturbed(machine: Machine, before: Actual, changes: Changes) -> set[str]:
+    """Units that the change was to end or restart, and that a failure before its turn did not leave as they were."""
+    now = units.invocations(machine.shell, changes.restart)
+    restarted = {name for name, run in now.items() if run != before.units[name].invocation}
+    return restarted | {*changes.drop_units}

@@ -1,4 +1,4 @@
-"""A real store on a node: who may do what in it, what survives and comes back, what goes only by the operator's word."""
+"""A real store on a node: who may do what in it, what survives and comes back, what only a word deletes."""
 
 from __future__ import annotations
 

@@ -1,0 +1,142 @@
+"""Clients of the store that try again, wait for a free connection, and name what went wrong.
+
+ValkeySaver (langgraph-checkpoint-aws 1.2.6) takes every error of its client for "there is no such session": after a
+failed read it goes on with an empty conversation, and the next write makes that the session's head. So errors leave
+these clients as StateUnavailable, which it does not catch. Its own pool refuses the eleventh thread; these wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+from valkey import BlockingConnectionPool, Valkey
+from valkey import asyncio as aio
+from valkey.asyncio.client import Pipeline as AsyncPipeline
+from valkey.asyncio.retry import Retry as AsyncRetry
+from valkey.asyncio.sentinel import Sentinel as AsyncSentinel
+from valkey.backoff import ExponentialBackoff
+from valkey.client import Pipeline
+from valkey.connection import parse_url
+from valkey.exceptions import ConnectionError as LostConnection
+from valkey.exceptions import ReadOnlyError, ValkeyError, WatchError
+from valkey.exceptions import TimeoutError as TimedOut
+from valkey.retry import Retry
+from valkey.sentinel import Sentinel
+
+from agentfleet_agents.errors import StateUnavailable
+from agentfleet_agents.settings import FleetSettings, Sentinels
+
+CONNECTIONS = 32
+WAIT_FOR_CONNECTION_S = 20
+RETRIES = 7
+LONGEST_PAUSE_S = 2
+"""About 9 s for a new connection, and for a command on one that broke each of so many times as long: a restart of the
+store takes 3 s, a Sentinel's failover 6.4 s (measured)."""
+
+_FIRST_PAUSE_S = 0.1
+_PASSING = (LostConnection, TimedOut, ReadOnlyError, OSError)
+"""What a restart or a failover causes. OSError is a refused connection, which the client library itself never retries:
+with its own settings a restart costs every turn that needs a new connection."""
+
+
+class StrictValkey(Valkey):
+    """A client whose errors are StateUnavailable."""
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        """One command."""
+        with _named():
+            return super().execute_command(*args, **options)
+
+    def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
+        """Commands in one go, under the same rule."""
+        return _StrictPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+
+
+class _StrictPipeline(Pipeline):
+    def execute(self, raise_on_error: bool = True) -> Any:
+        with _named():
+            return super().execute(raise_on_error)
+
+    def immediate_execute_command(self, *args: Any, **options: Any) -> Any:
+        with _named():
+            return super().immediate_execute_command(*args, **options)
+
+
+class StrictAsyncValkey(aio.Valkey):
+    """The same for asyncio."""
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        """One command."""
+        with _named():
+            return await super().execute_command(*args, **options)
+
+    def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> AsyncPipeline:
+        """Commands in one go, under the same rule."""
+        return _StrictAsyncPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+
+
+class _StrictAsyncPipeline(AsyncPipeline):
+    async def execute(self, raise_on_error: bool = True) -> Any:
+        with _named():
+            return await super().execute(raise_on_error)
+
+    async def immediate_execute_command(self, *args: Any, **options: Any) -> Any:
+        with _named():
+            return await super().immediate_execute_command(*args, **options)
+
+
+def strict_client(settings: FleetSettings) -> StrictValkey:
+    """A client of the store, or of whichever server is its primary now. It connects when it is first used."""
+    patience = {"retry": Retry(_pauses(), RETRIES), "retry_on_error": list(_PASSING)}
+    if settings.sentinels:
+        asked, options = _sentinel_options(settings.valkey_url)
+        sentinel = Sentinel(list(settings.sentinels.addresses), sentinel_kwargs=asked, **options)
+        return sentinel.master_for(settings.sentinels.primary, valkey_class=StrictValkey, **patience)
+    pool = BlockingConnectionPool.from_url(
+        settings.valkey_url, max_connections=CONNECTIONS, timeout=WAIT_FOR_CONNECTION_S, **patience
+    )
+    return StrictValkey(connection_pool=pool)
+
+
+def strict_async_client(settings: FleetSettings) -> StrictAsyncValkey:
+    """The same for asyncio."""
+    patience = {"retry": AsyncRetry(_pauses(), RETRIES), "retry_on_error": list(_PASSING)}
+    if settings.sentinels:
+        asked, options = _sentinel_options(settings.valkey_url)
+        sentinel = AsyncSentinel(list(settings.sentinels.addresses), sentinel_kwargs=asked, **options)
+        return sentinel.master_for(settings.sentinels.primary, valkey_class=StrictAsyncValkey, **patience)
+    pool = aio.BlockingConnectionPool.from_url(
+        settings.valkey_url, max_connections=CONNECTIONS, timeout=WAIT_FOR_CONNECTION_S, **patience
+    )
+    return StrictAsyncValkey(connection_pool=pool)
+
+
+@contextmanager
+def _named() -> Iterator[None]:
+    """A watched key that changed is part of a transaction's play, and no error."""
+    try:
+        yield
+    except WatchError:
+        raise
+    except ValkeyError as error:
+        raise StateUnavailable(f"the state store: {error}") from error
+
+
+def _pauses() -> ExponentialBackoff:
+    return ExponentialBackoff(cap=LONGEST_PAUSE_S, base=_FIRST_PAUSE_S)
+
+
+def _sentinel_options(url: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """How to reach Sentinels and servers: user, password, TLS and time-outs are those of the URL for both."""
+    options = {
+        key: value for key, value in parse_url(url).items() if key not in {"host", "port", "connection_class"}
+    }
+    if urlsplit(url).scheme in {"valkeys", "rediss"}:
+        options["ssl"] = True
+    return {key: value for key, value in options.items() if key != "db"}, options
+
+
+__all__ = ["Sentinels", "StrictAsyncValkey", "StrictValkey", "strict_async_client", "strict_client"]

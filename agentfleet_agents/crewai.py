@@ -1,0 +1,76 @@
+"""CrewAI's flow states in the fleet's store, so that any host can go on with a flow.
+
+    keep_flows(fleet_settings())      # once, before the first Flow is made
+    MyFlow().kickoff(inputs={"id": flow_id})
+
+CrewAI keeps its memory, kickoff outputs and crew checkpoints as files below CREWAI_STORAGE_DIR, which hosts do not
+share. REDIS_URL it reads itself, for its locks.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import Any
+
+from crewai.flow.persistence import FlowPersistence
+from crewai.flow.persistence.factory import set_flow_persistence_factory
+from pydantic import BaseModel
+from redis import BlockingConnectionPool, Redis
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import ConnectionError as LostConnection
+from redis.exceptions import ReadOnlyError
+from redis.exceptions import TimeoutError as TimedOut
+from redis.retry import Retry
+from redis.sentinel import Sentinel
+
+from agentfleet_agents.settings import FleetSettings, fleet_settings
+
+PREFIX = "flow:"
+_CONNECTIONS, _WAIT_FOR_CONNECTION_S = 32, 20
+_RETRIES, _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 7, 0.1, 2
+
+
+class StoredFlows(FlowPersistence):
+    """One key for each flow, kept as long as sessions are. An error of the store is an error of the flow."""
+
+    settings: FleetSettings
+
+    def init_db(self) -> None:
+        """Nothing: a key needs no preparation."""
+
+    def save_state(self, flow_uuid: str, method_name: str, state_data: dict[str, Any] | BaseModel) -> None:  # noqa: ARG002
+        """The state after a method, in the place of the one before."""
+        state = state_data.model_dump(mode="json") if isinstance(state_data, BaseModel) else state_data
+        _client(self.settings).set(PREFIX + flow_uuid, json.dumps(state), ex=self.settings.state_ttl_s)
+
+    def load_state(self, flow_uuid: str) -> dict[str, Any] | None:
+        """The last state that was saved, None when there is none."""
+        found = _client(self.settings).get(PREFIX + flow_uuid)
+        return None if found is None else dict(json.loads(found))
+
+
+def keep_flows(settings: FleetSettings | None = None) -> None:
+    """Have every `@persist()` of this process use the fleet's store."""
+    chosen = settings or fleet_settings()
+    set_flow_persistence_factory(lambda: StoredFlows(settings=chosen))
+
+
+@cache
+def _client(settings: FleetSettings) -> Redis:
+    patience = {
+        "retry": Retry(ExponentialBackoff(cap=_LONGEST_PAUSE_S, base=_FIRST_PAUSE_S), _RETRIES),
+        "retry_on_error": [LostConnection, TimedOut, ReadOnlyError, OSError],
+    }
+    pool = BlockingConnectionPool.from_url(
+        settings.redis_url, max_connections=_CONNECTIONS, timeout=_WAIT_FOR_CONNECTION_S, **patience
+    )
+    if settings.sentinels is None:
+        return Redis(connection_pool=pool)
+    options = {
+        key: value for key, value in pool.connection_kwargs.items() if key not in {"host", "port", *patience}
+    }
+    secure = {"ssl": True} if settings.redis_url.startswith("rediss:") else {}
+    asked = {key: value for key, value in {**options, **secure}.items() if key != "db"}
+    sentinel = Sentinel(list(settings.sentinels.addresses), sentinel_kwargs=asked, **options, **secure)
+    return sentinel.master_for(settings.sentinels.primary, **patience)
