@@ -8,7 +8,11 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from agentfleet_agents.errors import StateDamaged, StateUnavailable
+from agentfleet_agents.settings import SettingsMissing
+
 REFUSED = 2
+STORE_FAILED = 3
 SUBJECT = "how a KV cache is kept between two turns"
 
 
@@ -27,6 +31,18 @@ def arguments(
     for verb in (start, resume, show):
         verb.add_argument("name", help="part of the names of the sessions, and of the keys in the store")
     return parser.parse_args()
+
+
+def exit_code(main: Callable[[], int]) -> int:
+    """What `main` returns; a sentence and no traceback where the environment or the store is not as it must be."""
+    try:
+        return main()
+    except SettingsMissing as error:
+        print(error, file=sys.stderr)
+        return REFUSED
+    except (StateUnavailable, StateDamaged) as error:
+        print(error, file=sys.stderr)
+        return STORE_FAILED
 
 
 def is_refused(asked: argparse.Namespace, *, is_known: bool) -> bool:

@@ -9,24 +9,23 @@ import sys
 from typing import Any
 
 from crewai.events import LLMCallCompletedEvent, crewai_event_bus
-from crewai.flow.persistence.factory import set_flow_persistence_factory
 
-from examples.command import REFUSED, arguments, is_refused, say
-from examples.crewai.store import RedisFlowPersistence
-from examples.fleet import Fleet, fleet_of
+from agentfleet_agents.crewai import StoredFlows, keep_flows
+from agentfleet_agents.settings import FleetSettings, fleet_settings
+from examples.command import REFUSED, arguments, exit_code, is_refused, say
 
 
 def main() -> int:
     """0 when the flow has ended or was shown; 2 when there is one already (start) or none (resume, show)."""
     asked = arguments("examples.crewai", __doc__, lambda _: None)
-    fleet = fleet_of()
-    store = RedisFlowPersistence(url=fleet.redis_url, ttl_s=fleet.state_ttl_s)
+    fleet = fleet_settings()
+    store = StoredFlows(settings=fleet)
     # Looked up here, because CrewAI starts a flow afresh without a word when its state is not found.
     state = store.load_state(asked.name)
     if is_refused(asked, is_known=state is not None):
         return REFUSED
     if asked.verb != "show":
-        set_flow_persistence_factory(lambda: store)
+        keep_flows(fleet)
         order = {"subject": asked.subject, "max_tokens": asked.max_tokens} if state is None else {}
         _run(fleet, {"id": asked.name, **order})
         state = store.load_state(asked.name)
@@ -34,7 +33,7 @@ def main() -> int:
     return 0
 
 
-def _run(fleet: Fleet, inputs: dict[str, Any]) -> None:
+def _run(fleet: FleetSettings, inputs: dict[str, Any]) -> None:
     from examples.crewai.flow import ArticleFlow  # noqa: PLC0415  # @persist asks for the place of its states here
 
     with crewai_event_bus.scoped_handlers():
@@ -47,4 +46,4 @@ def _say_answered(_source: Any, event: LLMCallCompletedEvent) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code(main))

@@ -14,7 +14,7 @@ from crewai.flow.flow import Flow, listen, start
 from crewai.flow.persistence import persist
 from pydantic import BaseModel, Field
 
-from examples.fleet import Fleet
+from agentfleet_agents.settings import FleetSettings
 
 REQUEST_TIMEOUT_S = 300
 Tell = Callable[[dict[str, Any]], None]
@@ -33,7 +33,7 @@ class Article(BaseModel):
 class ArticleFlow(Flow[Article]):
     """A flow that is started again runs all its methods, so each skips what is done; @persist saves after each."""
 
-    fleet: Fleet
+    fleet: FleetSettings
     tell: Tell
     _skip_auto_memory: bool = True
     """Else CrewAI opens a LanceDB memory on this host, which no other host would see."""

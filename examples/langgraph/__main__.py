@@ -14,8 +14,9 @@ from typing import Any
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
 
-from examples.command import REFUSED, arguments, is_refused, say
-from examples.fleet import fleet_of, open_saver
+from agentfleet_agents.langgraph import open_saver
+from agentfleet_agents.settings import fleet_settings
+from examples.command import REFUSED, arguments, exit_code, is_refused, say
 from examples.langgraph.workflow import ORCHESTRATOR, Order, answers, build_workflow
 
 AT_ONCE = 64
@@ -60,7 +61,7 @@ def stored(graph: Graph, config: RunnableConfig) -> dict[str, Any]:
 
 @contextmanager
 def _graph() -> Iterator[Graph]:
-    fleet = fleet_of()
+    fleet = fleet_settings()
     with open_saver(fleet) as saver:
         yield build_workflow(fleet, saver)
 
@@ -77,4 +78,4 @@ def _add_order(start: argparse.ArgumentParser) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code(main))

@@ -11,7 +11,7 @@ from langchain_openai import ChatOpenAI
 from langgraph.config import get_stream_writer
 from pydantic import SecretStr
 
-from examples.fleet import Fleet
+from agentfleet_agents.settings import FleetSettings
 
 REQUEST_TIMEOUT_S = 300
 RETRIES = 3
@@ -25,7 +25,7 @@ REPLICA_HEADER = "x-fleet-replica"
 class Agent:
     """One agent of one workflow."""
 
-    fleet: Fleet
+    fleet: FleetSettings
     workflow: str
     name: str
 

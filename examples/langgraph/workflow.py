@@ -18,7 +18,7 @@ from langgraph.graph.message import add_messages
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Send
 
-from examples.fleet import Fleet
+from agentfleet_agents.settings import FleetSettings
 from examples.langgraph.agents import Agent
 
 ORCHESTRATOR = "orchestrator"
@@ -63,7 +63,9 @@ class Findings(TypedDict):
     findings: dict[str, list[str]]
 
 
-def build_workflow(fleet: Fleet, saver: BaseCheckpointSaver[Any]) -> CompiledStateGraph[Any, Any, Any, Any]:
+def build_workflow(
+    fleet: FleetSettings, saver: BaseCheckpointSaver[Any]
+) -> CompiledStateGraph[Any, Any, Any, Any]:
     """The graph, on a fleet and a place for its checkpoints."""
     steps = _Steps(fleet)
     graph = StateGraph(Workflow, input_schema=Order)
@@ -116,7 +118,7 @@ def _worker(steps: _Steps) -> CompiledStateGraph[Any, Any, Any, Any]:
 class _Steps:
     """The nodes; each makes at most one call of the model."""
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: FleetSettings) -> None:
         self._fleet = fleet
 
     def plan(self, state: Order, config: RunnableConfig) -> dict[str, Any]:
