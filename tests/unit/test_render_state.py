@@ -127,7 +127,7 @@ def test_what_it_holds_is_data_and_survives_the_way_to_the_provider() -> None:
 
 def test_scripts_are_sound_to_the_shell(tmp_path: Path) -> None:
     for service in (store(), store(saver="redis", durability="sync"), store(tls=False)):
-        for path, file in service.files.items():
+        for file in service.files.values():
             if file.text.startswith("#!/bin/sh"):
                 (tmp_path / "script").write_text(file.text)
                 subprocess.run(["sh", "-n", str(tmp_path / "script")], check=True)
