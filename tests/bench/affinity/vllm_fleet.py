@@ -16,6 +16,7 @@ from bench.gateway.fleet_gateway import API_KEY, SPEC
 from infra.plan import make_plan
 from infra.plan.fleet_plan import FleetPlan
 from infra.plan.read_models import read_models
+from infra.plan.state import SERVICE as STORE
 from infra.render import render
 from infra.spec import parse
 from provisioning.converge.machine import Machine
@@ -108,5 +109,6 @@ def _converge_node(plan: FleetPlan, node: StartedNode, name: str, connections: C
     facts = node.facts
     address = Address(facts.address, facts.port, facts.user, facts.host_key, facts.identity_file, name)
     machine = Machine(name, connections.get(address), threading.RLock(), plan.name, lambda _: None)
-    for state in render(plan)[name].values():
-        converge(machine, Version(state, dict.fromkeys(state.secrets, API_KEY)))
+    for service, state in render(plan)[name].items():
+        if service != STORE:  # no agent keeps anything here
+            converge(machine, Version(state, {"apiKey": API_KEY}))
