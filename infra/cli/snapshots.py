@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from infra.cli.running import StackName, running
-from infra.errors import UnknownName
+from infra.errors import Refused, UnknownName
 
 if TYPE_CHECKING:
     from infra.day_two.inventory import Inventory, StateStore
@@ -46,6 +46,11 @@ def restore(
         raise typer.BadParameter(f"{source} is no file")
     with running(stack) as (inventory, machines):
         store = _store(inventory)
+        if len(inventory.stores) > 1:
+            raise Refused(
+                f"{stack} has {len(inventory.stores)} servers, which would follow each other and not the snapshot: "
+                "restore into a store of one server (ha: none)"
+            )
         shell, data_folder = machines.connection(store.node), f"/var/lib/{store.unit}"
         keys = bring_back(shell, _command(store, "restore"), data_folder, source, _progress())
     print(

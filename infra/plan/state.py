@@ -32,6 +32,9 @@ AGENT_PREFIXES = ("checkpoint", "writes", "thread", "langgraph", "flow")
 """Keys of ValkeySaver and RedisSaver, of ValkeyStore, and of Flows that agentfleet_agents keeps."""
 
 AGENT_SECRET = "stateAgentPassword"  # noqa: S105 - the name of a secret
+PRIMARY = "state"
+"""What Sentinels call the primary, whichever server it is."""
+
 _SECRETS = (AGENT_SECRET, "stateExporterPassword", "stateBackupPassword", "stateAdminPassword")
 _HA_SECRETS = ("stateReplicaPassword", "stateSentinelPassword")
 READY_TIMEOUT_S = 1800
@@ -154,6 +157,9 @@ def state_notes(spec: FleetSpec, plan: StatePlan | None, nodes: Sequence[NodePla
         yield Note("warning", "state.durability", text)
     if not wanted.tls:
         yield Note("warning", "state.tls", "passwords and conversations cross the network in the clear")
+    if plan.sentinel_port and any(member.address != member.listen_address for member in plan.members):
+        text = "Sentinels name servers by their own addresses: agents beyond the NAT do not reach them"
+        yield Note("warning", "state.ha", text)
     if any(node.source == "ssh" and plan.stands_on(node.name) for node in nodes):
         text = "set vm.overcommit_memory=1 on its machine, or a snapshot fails when little memory is free"
         yield Note("info", "state.node", text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from infra.plan.fleet_plan import FleetPlan, Setting
-from infra.plan.state import AGENT_SECRET, StateMember, StatePlan
+from infra.plan.state import AGENT_SECRET, PRIMARY, StateMember, StatePlan
 from infra.render.templates import template_text
 
 FOLDER = "${folder}"
@@ -40,6 +40,7 @@ def _state(state: StatePlan) -> Iterator[Setting]:
     if state.sentinel_port:
         asked = ",".join(f"{member.address}:{state.sentinel_port}" for member in state.members)
         yield Setting("AGENTFLEET_STATE_SENTINELS", asked, "Who knows which server is the primary now.")
+        yield Setting("AGENTFLEET_STATE_PRIMARY", PRIMARY, "What they call it.")
     yield Setting("AGENTFLEET_STATE_SAVER", state.saver, "The LangGraph saver that the store was sized for.")
     yield Setting("AGENTFLEET_STATE_DURABILITY", state.durability, "LangGraph's durability, likewise.")
     yield Setting("AGENTFLEET_STATE_TTL_S", str(state.ttl_s), "How long a silent session is kept.")

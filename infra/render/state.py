@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from infra.plan.fleet_plan import FleetPlan, NodePlan
 from infra.plan.state import CA_SECRET, SERVICE, StateMember, StatePlan
 from infra.render.firewall import firewall_unit, table_name
+from infra.render.sentinel import sentinel_files, sentinel_units
 from infra.render.templates import template_text
 from infra.render.words import UNITS
 from provisioning.state import Artifact, OnChange, Ready, RenderedFile, ServiceState, Unit
@@ -91,6 +92,7 @@ def state_service(plan: FleetPlan, state: StatePlan, node: NodePlan) -> ServiceS
             # The timer starts it; it is static, which systemd counts as enabled.
             f"{state.unit}-alarm.service": Unit(active=False),
             f"{state.unit}-alarm.timer": Unit(),
+            **(sentinel_units(state) if state.sentinel_port else {}),
         },
         data_folders=(state.data_folder,),
         ready=Ready(unit, (), state.ready_timeout_s, ((f"{state.folder}/ready",),)),
@@ -116,6 +118,7 @@ def _files(
         "check_rdb": program.check_rdb,
         "certificate_folder": certificate_folder,
         "bind": tuple(dict.fromkeys((member.listen_address, "127.0.0.1"))),
+        "config": f"{state.data_folder}/server.conf" if state.sentinel_port else f"{state.folder}/store.conf",
         "agent_keys": (
             *(f"~{prefix}:*" for prefix in state.prefixes),
             *(_MODULE_KEYS if _MODULES[state.saver] else ()),
@@ -139,6 +142,7 @@ def _files(
             for name in ("cli", "check", "ready", "alarm", "backup", "restore")
         },
         **_passwords(state),
+        **(sentinel_files(state, member, values) if state.sentinel_port else {}),
         f"{UNITS}/{state.unit}.service": file("store.service"),
         f"{UNITS}/{state.unit}-alarm.service": file("alarm.service", on_change=OnChange.NOTHING),
         f"{UNITS}/{state.unit}-alarm.timer": file("alarm.timer"),

@@ -3,54 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import shlex
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from infra.render.agents_env import CA_FILE, FOLDER, agents_env
-from infra.render.state import ca_name
-from provisioning.converge.secrets import fill
-from provisioning.places import cache_dir
 from provisioning.ssh import Connections
 from support.lab_stacks import swept_lab_stack
-from support.readiness import is_missing
+from support.state_agents import Agent, agent_of, answer_of
 from support.state_lab import StateLab, state_plan
-from support.state_secrets import STATE_SECRETS
-from support.traces import ROOT
 from support.waiting import wait_for_output, wait_until
-from tools.stack.generated import ca_certificate
-
-CLIENT = Path(__file__).with_name("state_client.py")
-LIMIT_S = 120
-
-
-class Agent:
-    """A process on this computer that has read agents.env."""
-
-    def __init__(self, python: Path, environment: dict[str, str]) -> None:
-        self.python = python
-        self.environment = environment
-
-    def start(self, scenario: str) -> subprocess.Popen[str]:
-        """The scenario in a process of its own."""
-        words = [str(self.python), str(CLIENT), scenario]
-        return subprocess.Popen(words, env=self.environment, stdout=subprocess.PIPE, text=True)
-
-    def does(self, scenario: str) -> dict[str, Any]:
-        """What it answers."""
-        return answer_of(self.start(scenario))
-
-
-def answer_of(process: subprocess.Popen[str]) -> dict[str, Any]:
-    output, _ = process.communicate(timeout=LIMIT_S)
-    assert process.returncode == 0, output
-    answer: dict[str, Any] = json.loads(output.splitlines()[-1])
-    return answer
 
 
 @pytest.fixture(scope="module")
@@ -64,31 +25,8 @@ def store(lab_ready: None) -> Iterator[StateLab]:  # noqa: ARG001 - to have it f
 
 @pytest.fixture(scope="module")
 def agent(store: StateLab, tmp_path_factory: pytest.TempPathFactory) -> Agent:
-    """It reads agents.env as a shell does."""
-    python = cache_dir() / "ready" / "examples" / "bin" / "python"
-    if not python.exists():
-        is_missing("needs the examples' environment: make setup-test")
-    folder = tmp_path_factory.mktemp("agents")
-    text = fill(agents_env(store.plan).replace(FOLDER, str(folder)), {**STATE_SECRETS, "apiKey": "k"})
-    (folder / CA_FILE).write_text(ca_certificate(STATE_SECRETS["stateCaKey"], ca_name(store.plan.name)))
-    (folder / "agents.env").write_text(text)
-    script = f"set -a; . {shlex.quote(str(folder / 'agents.env'))}; env -0"
-    listed = subprocess.run(
-        ["env", "-i", "sh", "-c", script],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={"PATH": os.environ["PATH"]},
-    ).stdout
-    read = dict(line.split("=", 1) for line in listed.split("\0") if line)
-    quiet = {
-        "CREWAI_DISABLE_TELEMETRY": "true",
-        "CREWAI_TRACING_ENABLED": "false",
-        "OTEL_SDK_DISABLED": "true",
-    }
-    return Agent(
-        python, {**read, **quiet, "PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(ROOT)}
-    )
+    """An agent on this computer."""
+    return agent_of(store.plan, tmp_path_factory.mktemp("agents"))
 
 
 def start_store(store: StateLab) -> None:

@@ -25,11 +25,11 @@ from support.state_secrets import STATE_SECRETS
 FLEET = "shop"
 
 
-def state_plan(nodes: Mapping[str, StartedNode], clients: str, **state: Any) -> FleetPlan:
+def state_plan(machines: Mapping[str, StartedNode], clients: str, **state: Any) -> FleetPlan:
     """The plan of a fleet whose engines are elsewhere, and whose store stands on these machines."""
     hosts = [
         {"name": name, "address": node.facts.address, "device": "cpu", "devices": 1}
-        for name, node in nodes.items()
+        for name, node in machines.items()
     ]
     engines = {"name": "gpu-1", "address": "203.0.113.7", "device": "H100-SXM", "devices": 1}
     spec = {

@@ -27,6 +27,14 @@ def store(**state: Any) -> ServiceState:
     return render(planned(**state))["node-1"]["state"]
 
 
+THREE = {"ha": "sentinel", "nodes": ["node-1", "node-2", "node-3"]}
+
+
+def sentinel_store(node: str = "node-2") -> ServiceState:
+    made = plan(LAB, nodes={"source": "lab", "lab": {"count": 3}}, state={"kind": "redis", **THREE})
+    return render(made)[node]["state"]
+
+
 def users(service: ServiceState) -> dict[str, list[str]]:
     lines = service.files[f"{FOLDER}/users.acl"].text.splitlines()
     return {words[1]: words[2:] for words in map(str.split, lines)}
@@ -126,7 +134,7 @@ def test_what_it_holds_is_data_and_survives_the_way_to_the_provider() -> None:
 
 
 def test_scripts_are_sound_to_the_shell(tmp_path: Path) -> None:
-    for service in (store(), store(saver="redis", durability="sync"), store(tls=False)):
+    for service in (store(), store(saver="redis", durability="sync"), store(tls=False), sentinel_store()):
         for file in service.files.values():
             if file.text.startswith("#!/bin/sh"):
                 (tmp_path / "script").write_text(file.text)
@@ -155,3 +163,28 @@ def test_agents_of_a_fleet_without_a_store_are_told_of_the_model_alone(tmp_path:
     made = plan(LAB)
     assert read_by_a_shell(agents_env(made), "OPENAI_BASE_URL", tmp_path) == made.endpoint
     assert "REDIS_URL" not in agents_env(made)
+
+
+def test_three_servers_have_a_sentinel_each_and_users_for_each_other() -> None:
+    service = sentinel_store()
+    assert "agentfleet-small-state-sentinel.service" in service.units
+    assert {"replica", "sentinel"} < users(service).keys()
+    assert "+@all" not in users(service)["sentinel"]
+    assert service.secrets >= {"stateReplicaPassword", "stateSentinelPassword"}
+    for path, file in service.files.items():
+        assert not file.secrets or file.mode == "0600", path
+
+
+def test_a_server_among_three_starts_from_a_file_that_sentinel_may_write() -> None:
+    three, one = sentinel_store(), store()
+    path = unit_path("agentfleet-small-state.service")
+    assert "/var/lib/agentfleet-small-state/server.conf" in three.files[path].text
+    assert f"{FOLDER}/store.conf" in one.files[path].text
+    assert "replicaof" not in three.files[f"{FOLDER}/store.conf"].text
+
+
+def test_agents_of_three_servers_are_told_whom_to_ask(tmp_path: Path) -> None:
+    made = plan(LAB, nodes={"source": "lab", "lab": {"count": 3}}, state={"kind": "redis", **THREE})
+    expected = ",".join(f"{node.address}:26379" for node in made.nodes)
+    assert read_by_a_shell(agents_env(made), "AGENTFLEET_STATE_SENTINELS", tmp_path) == expected
+    assert read_by_a_shell(agents_env(made), "AGENTFLEET_STATE_PRIMARY", tmp_path) == "state"

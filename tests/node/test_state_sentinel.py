@@ -1,0 +1,94 @@
+"""Three servers with Sentinels on three real nodes: one dies, another takes over, and no turn of an agent is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from provisioning import lab
+from provisioning.ssh import Connections
+from support.lab_stacks import swept_lab_stack
+from support.state_agents import Agent, agent_of, answer_of
+from support.state_lab import StateLab, state_plan
+from support.waiting import wait_for_output, wait_until
+
+NODES = ("node-1", "node-2", "node-3")
+
+
+@pytest.fixture(scope="module")
+def stores(lab_ready: None) -> Iterator[dict[str, StateLab]]:  # noqa: ARG001 - to have it first
+    with swept_lab_stack() as stack, Connections() as connections, ThreadPoolExecutor() as threads:
+        nodes = dict(zip(NODES, threads.map(stack.start, NODES), strict=True))
+        plan = state_plan(nodes, stack.network, ha="sentinel", nodes=list(NODES))
+        made = {name: StateLab(node, name, plan, connections) for name, node in nodes.items()}
+        list(threads.map(StateLab.bring, made.values()))
+        yield made
+
+
+@pytest.fixture(scope="module")
+def agent(stores: dict[str, StateLab], tmp_path_factory: pytest.TempPathFactory) -> Agent:
+    return agent_of(stores["node-1"].plan, tmp_path_factory.mktemp("agents"))
+
+
+def role(store: StateLab) -> str:
+    return store.node.try_sh(f"{store.state.cli} ROLE | head -n 1").stdout.strip()
+
+
+def primary(stores: dict[str, StateLab]) -> str:
+    """The one node whose server says that it is the primary, empty while there is not exactly one."""
+    found = [name for name, store in stores.items() if role(store) == "master"]
+    return found[0] if len(found) == 1 else ""
+
+
+def followers(store: StateLab) -> int:
+    return store.node.sh(f"{store.state.cli} INFO replication").count("state=online")
+
+
+def test_the_plans_first_node_begins_as_the_primary_and_the_others_follow_it(
+    stores: dict[str, StateLab],
+) -> None:
+    wait_until(lambda: followers(stores["node-1"]) == 2, "two followers")
+    assert [role(stores[name]) for name in NODES] == ["master", "slave", "slave"]
+
+
+def test_every_sentinel_sees_the_others(stores: dict[str, StateLab]) -> None:
+    """By the count that Sentinel keeps, as its agents' user may ask."""
+    store = stores["node-2"]
+    sentinels = f"{store.state.cli} -p {store.state.sentinel_port}"
+    for store in stores.values():
+        wait_until(
+            lambda store=store: (
+                "OK 3 usable Sentinels"  # type: ignore[misc]
+                in store.node.try_sh(f"STATE_USER=sentinel {sentinels} SENTINEL CKQUORUM state").stdout
+            ),
+            "three Sentinels",
+        )
+
+
+def test_a_primary_that_dies_costs_no_turn_and_comes_back_as_a_follower(
+    stores: dict[str, StateLab], agent: Agent
+) -> None:
+    dead = stores["node-1"]
+    with agent.start("say_much") as busy:
+        wait_for_output(busy, "busy")
+        dead.node.try_sh("systemctl poweroff --no-block --force --force")
+        others = {name: store for name, store in stores.items() if store is not dead}
+        wait_until(lambda: primary(others) != "", "another primary")
+        assert answer_of(busy) == {"answer": [80, 80, 80, 80]}
+    new = stores[primary(others)]
+    lab.start(dead.node.state)
+    wait_until(lambda: role(dead) == "slave", "the dead one follows")
+    wait_until(lambda: followers(new) == 2, "both follow")
+    assert dead.cli("DBSIZE") == new.cli("DBSIZE")
+
+
+def test_bringing_it_again_changes_nothing_and_leaves_the_primary(stores: dict[str, StateLab]) -> None:
+    before = primary(stores)
+    for store in stores.values():
+        run = f"systemctl show --value -p InvocationID {store.state.unit} {store.state.unit}-sentinel"
+        running = store.node.sh(run)
+        store.bring()
+        assert store.node.sh(run) == running
+    assert primary(stores) == before
