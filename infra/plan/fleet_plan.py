@@ -208,5 +208,7 @@ class FleetPlan:
 
     def services_beside(self, node: str) -> tuple[str, ...]:
         """What else this node carries: the gateway, the state store."""
-        gateway = ("gateway",) if self.gateway and self.gateway.node == node else ()
+        gateway: tuple[str, ...] = ()
+        if self.gateway and self.gateway.node == node:
+            gateway = ("gateway", "litellm") if self.gateway.litellm else ("gateway",)
         return (*gateway, *(("state",) if self.state and self.state.stands_on(node) else ()))

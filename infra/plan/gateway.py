@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from infra.plan.fleet_plan import NodePlan, PoolPlan, ReplicaPlan, Setting
+from infra.plan.litellm import LiteLlmPlan, plan_litellm
 from infra.plan.process import unit_name, user_name
 from infra.spec import FleetSpec, Gateway, GatewayKind
 from infra.spec.gateway import Tls
@@ -42,7 +43,8 @@ class GatewayPlan:
     `folder` holds its files, `run_folder` its admin socket, /var/lib/`unit` what survives its restart. It listens at
     `listen_address`, clients use `base_url`. `load_factor` is the most sessions of a replica as a multiple of the mean,
     None for no bound. `client_keys` name secrets, each the key of a client; the fleet's own key is always good.
-    `front_pool` serves what names no pool.
+    `front_pool` serves what names no pool. With `litellm`, that is what clients meet at `port`, and the gateway itself
+    listens behind it.
     """
 
     kind: Literal["nginx", "litellm"]
@@ -67,6 +69,7 @@ class GatewayPlan:
     drain_timeout_s: int
     ready_timeout_s: int
     decisions: tuple[Setting, ...]
+    litellm: LiteLlmPlan | None = None
 
     @property
     def rotate(self) -> str:
@@ -89,8 +92,14 @@ def plan_gateway(
     scheme = "http" if wanted.tls.kind == "none" else "https"
     unit = unit_name(spec.name, SERVICE)
     addresses = {item.name: item.listen_address for item in nodes}
+    reached = tuple(_pool(pool, replicas, addresses) for pool in pools)
+    litellm = (
+        plan_litellm(spec.name, wanted.port, reached, front_pool, lab=node.lab is not None)
+        if wanted.kind is GatewayKind.LITELLM
+        else None
+    )
     return GatewayPlan(
-        kind="litellm" if wanted.kind is GatewayKind.LITELLM else "nginx",
+        kind="litellm" if litellm else "nginx",
         unit=unit,
         user=user_name(unit),
         node=node.name,
@@ -100,7 +109,7 @@ def plan_gateway(
         base_url=f"{scheme}://{node.address}:{wanted.port}",
         folder=f"/etc/agentfleet/{spec.name}/{SERVICE}",
         run_folder=f"/run/{unit}",
-        pools=tuple(_pool(pool, replicas, addresses) for pool in pools),
+        pools=reached,
         front_pool=front_pool,
         session_header=wanted.session_header,
         session_cookie=wanted.session_cookie,
@@ -111,7 +120,8 @@ def plan_gateway(
         request_limit_bytes=wanted.request_limit_bytes,
         drain_timeout_s=wanted.drain_timeout_s,
         ready_timeout_s=60,
-        decisions=_decisions(wanted, node, why_there),
+        decisions=(*_decisions(wanted, node, why_there), *(_about_litellm(litellm) if litellm else ())),
+        litellm=litellm,
     )
 
 
@@ -164,4 +174,16 @@ def _decisions(wanted: Gateway, node: NodePlan, why_there: str) -> tuple[Setting
         Setting(
             "drain_timeout_s", str(wanted.drain_timeout_s), "what requests in flight get before a change"
         ),
+    )
+
+
+def _about_litellm(litellm: LiteLlmPlan) -> tuple[Setting, ...]:
+    behind = f"127.0.0.1:{litellm.inner_port}"
+    long_models = ", ".join(litellm.long_models)
+    return (
+        Setting("litellm", litellm.program.version, "gateway.kind: clients meet LiteLLM"),
+        Setting("nginx", behind, "behind LiteLLM, for this node alone: it decides which replica answers"),
+        Setting("too long", long_models, "where a request goes that its pool has no context for")
+        if long_models
+        else Setting("too long", "refused", "there is no pool of the role long"),
     )

@@ -10,7 +10,9 @@ from infra.cost.money import gpu_price, price_origin
 from infra.errors import SizingError
 from infra.plan.engine import MODELS_FOLDER, installed_engine, lab_engine, min_driver
 from infra.plan.fleet_plan import EnginePlan, LabPlan, NodePlan
+from infra.plan.litellm import lab_program
 from infra.spec import FleetSpec
+from infra.spec.kinds import GatewayKind
 from infra.spec.nodes import HostSpec, Lab
 
 LAB_DEVICE = "CPU"
@@ -62,8 +64,10 @@ def _lab_nodes(spec: FleetSpec, lab: Lab) -> tuple[NodePlan, ...]:
 def _lab_binds(spec: FleetSpec, engine: EnginePlan) -> dict[str, str]:
     """Folders that a lab node sees read-only: path on the node to path below the cache, as the set-up left it."""
     generated = {name for name, model in spec.models.items() if model.weights.generated}
+    litellm = {lab_program().folder: "ready/litellm"} if spec.gateway.kind is GatewayKind.LITELLM else {}
     return {
         engine.folder: "ready/engine",
+        **litellm,
         **{f"{MODELS_FOLDER}/{name}": "ready/tiny-model" for name in sorted(generated)},
     }
 

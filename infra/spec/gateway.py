@@ -9,6 +9,9 @@ from infra.spec.part import Part
 from infra.spec.quantities import Number, Port, RequestBytes, Whole
 from infra.spec.text import ConfigKey, CookieName, HeaderName, NodeFolder, NodeName
 
+INNER_PORT_STEP = 10_000
+"""Behind LiteLLM the gateway listens on loopback, so far above the port where LiteLLM meets clients."""
+
 
 class Tls(Part):
     """How the gateway speaks TLS to clients."""

@@ -81,7 +81,7 @@ def test_every_part_starts_with_the_system_and_uv_and_has_reasons(part: str, tmp
     assert all(step.why and step.needs_bytes > 0 for step in steps)
     everything = ["Python environment", "Pulumi CLI", "lab base image", "CPU engine", "tiny model"]
     if part in ("all", "test"):
-        assert names[2:] == everything + ["examples' environment"] * (part == "test")
+        assert names[2:] == everything + ["LiteLLM's environment", "examples' environment"] * (part == "test")
 
 
 @pytest.mark.parametrize(

