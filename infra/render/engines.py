@@ -6,8 +6,9 @@ import json
 import re
 
 from infra.plan.fleet_plan import FleetPlan, NodePlan, ReplicaPlan, Setting
+from infra.plan.guards import ENGINES
 from infra.render.artifacts import replica_artifacts
-from infra.render.firewall import firewall_unit, table_name
+from infra.render.firewall import firewall_unit, port_guard
 from infra.render.templates import template_text
 from infra.render.words import UNITS, systemd_word
 from provisioning.state import Gate, Probe, Ready, RenderedFile, Rotation, ServiceState, Unit
@@ -76,7 +77,7 @@ def _unit_text(plan: FleetPlan, replica: ReplicaPlan, folder: str) -> str:
         replica=replica,
         folder=folder,
         firewall_unit=firewall_unit(plan),
-        firewall_table=table_name(plan),
+        guard=port_guard(plan, replica.name, ENGINES, [replica.port]),
         weights_folder=systemd_word(replica.weights.folder),
         flags=[" ".join(systemd_word(word) for word in command_words(flag)) for flag in replica.flags],
         # A crash loop must trip the limit although every try takes as long as a start may.

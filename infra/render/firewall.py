@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from infra.plan.fleet_plan import FleetPlan
 from infra.plan.guards import Guard
@@ -24,21 +25,54 @@ def table_name(plan: FleetPlan) -> str:
     return f"agentfleet_{plan.name.replace('-', '_')}"
 
 
+@dataclass(frozen=True)
+class PortGuard:
+    """What a unit runs as root before it listens, and when it has ended."""
+
+    hold: str
+    release: str
+
+
+def port_guard(plan: FleetPlan, service: str, kind: str, ports: Iterable[int]) -> PortGuard:
+    """The commands that keep a service's ports guarded for as long as it runs; `kind` is the name of their Guard."""
+    guard = f"{_folder(plan)}/guard"
+    return PortGuard(
+        hold=f"{guard} hold {service} {kind} {' '.join(map(str, ports))}",
+        release=f"{guard} release {service}",
+    )
+
+
 def firewall_service(plan: FleetPlan, guards: Sequence[Guard]) -> ServiceState:
-    """The service that stands before anything listens."""
-    folder, unit = f"/etc/agentfleet/{plan.name}/{SERVICE}", firewall_unit(plan)
-    rules, table = f"{folder}/rules.nft", table_name(plan)
-    text = template_text("firewall/rules.nft.j2", fleet=plan.name, table=table, guards=guards)
+    """The service that stands before anything listens.
+
+    No file of it asks for a restart, which would delete the table before it is loaded again.
+    """
+    folder, unit, table = _folder(plan), firewall_unit(plan), table_name(plan)
+    values = {
+        "fleet": plan.name,
+        "folder": folder,
+        "rules": (rules := f"{folder}/rules.nft"),
+        "run_folder": f"/run/{unit_name(plan.name, SERVICE)}",
+        "table": table,
+        "guards": guards,
+    }
+
+    def file(template: str, mode: str = "0644", on_change: OnChange = OnChange.RELOAD) -> RenderedFile:
+        return RenderedFile(template_text(f"firewall/{template}.j2", **values), mode, on_change=on_change)
+
     return ServiceState(
         name=SERVICE,
         packages=("nftables",),
         files={
-            rules: RenderedFile(text, on_change=OnChange.RELOAD),
-            f"{UNITS}/{unit}": RenderedFile(
-                template_text("firewall/firewall.service.j2", fleet=plan.name, table=table, rules=rules)
-            ),
+            rules: file("rules.nft"),
+            f"{folder}/guard": file("guard", "0755", OnChange.NOTHING),
+            f"{UNITS}/{unit}": file("firewall.service"),
         },
         directories=(folder,),
         checks=(("/usr/sbin/nft", "-c", "-f", rules), ("systemd-analyze", "verify", f"{UNITS}/{unit}")),
         units={unit: Unit(proof=("/usr/sbin/nft", "list", "table", "inet", table))},
     )
+
+
+def _folder(plan: FleetPlan) -> str:
+    return f"/etc/agentfleet/{plan.name}/{SERVICE}"

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from infra.plan.fleet_plan import FleetPlan
 from infra.plan.gateway import SERVICE, GatewayPlan
-from infra.render.firewall import firewall_unit
+from infra.plan.guards import GATEWAY
+from infra.render.firewall import PortGuard, firewall_unit, port_guard
 from infra.render.templates import static_texts, template_text
 from infra.render.words import UNITS
 from infra.spec.kinds import TlsKind
@@ -75,11 +76,18 @@ def _data_files(gateway: GatewayPlan) -> dict[str, RenderedFile]:
 
 
 def _program_files(plan: FleetPlan, gateway: GatewayPlan, tls: _TlsFiles | None) -> dict[str, RenderedFile]:
-    """nginx.conf and the scripts beside it, of which `prepare` runs at each reload."""
+    """nginx.conf and the scripts beside it, of which `guard` and `prepare` run at each reload."""
     modules = sorted(static_texts("nginx/lua"))
-    values = {"fleet": plan.name, "gateway": gateway, "tls": tls, "modules": modules}
+    values = {
+        "fleet": plan.name,
+        "gateway": gateway,
+        "tls": tls,
+        "modules": modules,
+        "guard": _guard(plan, gateway),
+    }
     kinds = {
         "nginx.conf": ("0644", OnChange.RELOAD),
+        "guard": ("0755", OnChange.RELOAD),
         "prepare": ("0755", OnChange.RELOAD),
         "check": ("0755", OnChange.NOTHING),
         "check.conf": ("0644", OnChange.NOTHING),
@@ -100,7 +108,12 @@ def _unit_text(plan: FleetPlan, gateway: GatewayPlan) -> str:
         gateway=gateway,
         run_folder_name=gateway.run_folder.removeprefix("/run/"),
         firewall_unit=firewall_unit(plan),
+        guard=_guard(plan, gateway),
     )
+
+
+def _guard(plan: FleetPlan, gateway: GatewayPlan) -> PortGuard:
+    return port_guard(plan, SERVICE, GATEWAY, [gateway.port])
 
 
 def _pools_text(gateway: GatewayPlan) -> str:

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from infra.plan.fleet_plan import FleetPlan, NodePlan
+from infra.plan.guards import STATE
 from infra.plan.state import CA_SECRET, SERVICE, StateMember, StatePlan
-from infra.render.firewall import firewall_unit, table_name
+from infra.render.firewall import firewall_unit, port_guard
 from infra.render.sentinel import sentinel_files, sentinel_units
 from infra.render.templates import template_text
 from infra.render.words import UNITS
@@ -127,7 +128,7 @@ def _files(
         "modules": _MODULES[state.saver],
         "alarm_percent": round(100 * state.alarm_share),
         "firewall_unit": firewall_unit(plan),
-        "firewall_table": table_name(plan),
+        "guard": port_guard(plan, SERVICE, STATE, [state.port]),
     }
 
     def file(template: str, **attributes: str | OnChange) -> RenderedFile:
@@ -142,7 +143,15 @@ def _files(
             for name in ("cli", "check", "ready", "alarm", "backup", "restore")
         },
         **_passwords(state),
-        **(sentinel_files(state, member, values) if state.sentinel_port else {}),
+        **(
+            sentinel_files(
+                state,
+                member,
+                {**values, "guard": port_guard(plan, f"{SERVICE}-sentinel", STATE, [state.sentinel_port])},
+            )
+            if state.sentinel_port
+            else {}
+        ),
         f"{UNITS}/{state.unit}.service": file("store.service"),
         f"{UNITS}/{state.unit}-alarm.service": file("alarm.service", on_change=OnChange.NOTHING),
         f"{UNITS}/{state.unit}-alarm.timer": file("alarm.timer"),

@@ -60,7 +60,7 @@ class Install:
 
 @dataclass(frozen=True)
 class Record:
-    """Everything that one stack has on one machine."""
+    """Everything that one stack has on one machine; `services` in the order in which they were first brought."""
 
     stack: str
     services: Mapping[str, ServiceRecord] = field(default_factory=dict)
@@ -76,9 +76,10 @@ class Record:
         return self.services.get(name, ServiceRecord())
 
     def with_service(self, name: str, service: ServiceRecord | None) -> Record:
-        """The record with that service's part replaced, or taken out."""
-        others = {key: value for key, value in self.services.items() if key != name}
-        return replace(self, services=others if service is None else {**others, name: service})
+        """The record with that service's part replaced in its place, or taken out."""
+        if service is not None:
+            return replace(self, services={**self.services, name: service})
+        return replace(self, services={key: item for key, item in self.services.items() if key != name})
 
 
 def needed_packages(records: Iterable[Record]) -> frozenset[str]:
@@ -125,7 +126,7 @@ def save_record(shell: Connection, record: Record) -> None:
         shell.script(_DROP, record.folder, ROOT, timeout_s=30)
         return
     shell.script(_MAKE, record.folder, ROOT, timeout_s=30)
-    data = (json.dumps(asdict(record), separators=(",", ":"), sort_keys=True) + "\n").encode()
+    data = (json.dumps(asdict(record), separators=(",", ":")) + "\n").encode()
     shell.put(f"{record.folder}/record.json", data, mode="0600", owner="root", group="root")
 
 

@@ -92,9 +92,12 @@ def remove(machine: Machine, name: str, member: Membership | None = None) -> Non
 
 
 def remove_all(machine: Machine) -> None:
-    """Take away every service that the stack's record names, whether Pulumi's state knows it or not."""
+    """Take away every service that the stack's record names, whether Pulumi's state knows it or not.
+
+    What was brought first goes last: the firewall stands for as long as something listens.
+    """
     own, _ = load_records(machine.shell, machine.stack)
-    for name in own.services:
+    for name in reversed([*own.services]):
         remove(machine, name)
 
 

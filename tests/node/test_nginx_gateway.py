@@ -17,7 +17,7 @@ import pytest
 from infra.affinity import build_ring, session_keys
 from infra.spec.gateway import Tls
 from infra.spec.kinds import TlsKind
-from provisioning.converge.service import remove
+from provisioning.converge.service import remove_all
 from provisioning.errors import RolledBack, Unfinished
 from provisioning.ssh import Connections
 from provisioning.ssh.address import Address
@@ -482,6 +482,20 @@ def test_a_request_that_is_no_http_is_answered_in_json_too(gateway: Gateway) -> 
     assert (whole.status, whole.error["type"]) == (400, "invalid_request_error")
 
 
+def test_another_port_is_a_reload_and_the_one_before_it_stays_guarded_until_nginx_starts_anew(
+    gateway: Gateway,
+) -> None:
+    started = f"systemctl show -p InvocationID {gateway.plan.unit}"
+    guarded = "nft list set inet agentfleet_lab gateway | sed -n 's/.*elements = //p'"
+    before = gateway.node.sh(started)
+    gateway.deploy(port=8181)
+    assert gateway.node.sh(started) == before
+    assert gateway.ask("moved").status == 200
+    assert gateway.node.sh(guarded).strip() == "{ 8080, 8181 }"
+    gateway.node.sh(f"systemctl restart {gateway.plan.unit}")
+    assert gateway.node.sh(guarded).strip() == "{ 8181 }"
+
+
 def test_a_second_deployment_changes_nothing_and_a_removal_leaves_nothing(
     gateway: Gateway, bare: Path, tmp_path: Path
 ) -> None:
@@ -493,7 +507,7 @@ def test_a_second_deployment_changes_nothing_and_a_removal_leaves_nothing(
     gateway.deploy()
     assert gateway.node.sh(invocation) == started
     assert gateway.node.sh(f"pgrep -P $(cat {gateway.plan.run_folder}/pid)") == workers
-    remove(gateway.machine, "gateway")
+    remove_all(gateway.machine)
     assert differences(bare, snapshot_of(gateway.node.shell, tmp_path / "after.json")) == []
     gateway.plan = dataclasses.replace(gateway.plan, port=0)  # so that the next test brings it again
 

@@ -15,6 +15,8 @@ from typing import Any, cast
 
 from infra.plan.fleet_plan import FleetPlan
 from infra.plan.gateway import GatewayPlan, GatewayPool, GatewayReplica
+from infra.plan.guards import GATEWAY, Guard
+from infra.render.firewall import firewall_service
 from infra.render.nginx import nginx_service
 from infra.spec.gateway import Tls
 from provisioning.converge.machine import Machine
@@ -70,6 +72,8 @@ class Gateway:
         self.plan = dataclasses.replace(self.plan, **changes)
         fleet = cast("FleetPlan", SimpleNamespace(name=FLEET))
         secrets = {"apiKey": KEY, "second": SECOND_KEY}
+        firewall = firewall_service(fleet, [Guard(GATEWAY, (self.plan.port,), (self.node.state.network,))])
+        converge(self.machine, Version(firewall, {}))
         converge(self.machine, Version(nginx_service(fleet, self.plan), secrets))
 
     def start_afresh(self, plan: GatewayPlan) -> None:

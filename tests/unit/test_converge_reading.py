@@ -119,6 +119,14 @@ def test_a_record_survives_being_written_and_read() -> None:
     assert parse_record(json.dumps(earlier)).installs[0].idle == ()
 
 
+def test_a_record_keeps_the_order_in_which_services_were_first_brought() -> None:
+    record = Record("stage1")
+    for name in ("firewall", "agents-0", "gateway", "firewall"):
+        record = record.with_service(name, ServiceRecord((name,)))
+    record = record.with_service("agents-0", None)
+    assert [*parse_record(json.dumps(asdict(record))).services] == ["firewall", "gateway"]
+
+
 @pytest.mark.parametrize(
     ("answer", "idle"),
     [("", ()), ("idle nginx.service\nidle x.timer\n", ("nginx.service", "x.timer")), ("missing\n", None)],

@@ -31,7 +31,8 @@ def lab(count: int, **parts: Any) -> FleetPlan:
 
 
 def guards(made: FleetPlan) -> dict[str, tuple[Guard, ...]]:
-    return {node.name: guards_on(made, node) for node in made.nodes}
+    """Those with ports; a kind that has none yet has clients all the same."""
+    return {node.name: tuple(guard for guard in guards_on(made, node) if guard.ports) for node in made.nodes}
 
 
 def test_without_a_gateway_clients_reach_the_replicas() -> None:
@@ -66,6 +67,17 @@ def test_engines_behind_a_gateway_are_open_for_it_alone() -> None:
         "node-1": (Guard("engines", (8000,), (gateway.listen_address,)),),
         "node-2": (Guard("gateway", (8080,), made.clients),),
     }
+
+
+def test_what_the_plan_moves_from_a_node_keeps_its_clients_there_until_it_has_moved() -> None:
+    made = lab(2)
+    gateway = next(node for node in made.nodes if node.name == "node-2")
+    assert guards_on(made, gateway)[0] == Guard("engines", (), (gateway.listen_address,))
+    assert guards_on(made, made.nodes[0])[1] == Guard("gateway", (), made.clients)
+
+
+def test_a_node_without_services_has_no_guards() -> None:
+    assert guards(lab(3))["node-3"] == guards_on(lab(3), lab(3).nodes[2]) == ()
 
 
 def test_the_gateway_knows_every_pool_and_puts_the_orchestrators_first() -> None:

@@ -108,13 +108,45 @@ def test_the_gate_holds_the_engine_to_the_plan() -> None:
 def test_the_firewall_stands_first_and_a_change_of_its_rules_is_a_reload() -> None:
     services = render(plan(LAB))["node-1"]
     assert list(services) == ["firewall", "agents-0"]
-    assert services["firewall"].files["/etc/agentfleet/small/firewall/rules.nft"].on_change is OnChange.RELOAD
+    assert OnChange.RESTART not in {file.on_change for file in services["firewall"].files.values()}
     assert services["firewall"].checks[0] == (
         "/usr/sbin/nft",
         "-c",
         "-f",
         "/etc/agentfleet/small/firewall/rules.nft",
     )
+
+
+def test_every_unit_holds_its_port_before_it_listens_and_releases_it_when_it_has_ended() -> None:
+    state = {"kind": "redis", "ha": "sentinel", "nodes": ["node-1", "node-2", "node-3"], "port": 7000}
+    nodes = {"source": "lab", "lab": {"count": 3, "kv_cache_memory": "64MiB"}}
+    made = plan(LAB, nodes=nodes, state=state, gateway={"kind": "nginx", "node": "node-1"})
+    services = render(made)["node-1"]
+    texts = {path: file.text for service in services.values() for path, file in service.files.items()}
+    guard = "/etc/agentfleet/small/firewall/guard"
+    gateway = "/etc/agentfleet/small/gateway/guard"
+    assert f"exec {guard} hold gateway gateway 8080\n" in texts[gateway]
+    for unit, hold in {
+        "agents-0": f"{guard} hold agents-0 engines 8000",
+        "state": f"{guard} hold state state 7000",
+        "state-sentinel": f"{guard} hold state-sentinel state 27000",
+        "gateway": gateway,
+    }.items():
+        lines = texts[f"/etc/systemd/system/agentfleet-small-{unit}.service"].splitlines()
+        before = [line for line in lines if line.startswith("ExecStartPre=")]
+        assert before[0] == f"ExecStartPre=+{hold}"
+        assert f"ExecStopPost=+-{guard} release {unit}" in lines
+    names = re.findall(r"^    set (\w+) {", texts["/etc/agentfleet/small/firewall/rules.nft"], re.MULTILINE)
+    assert {"engines", "gateway", "state"} < {*names}
+
+
+def test_another_port_changes_no_text_of_the_gateways_unit() -> None:
+    unit = "/etc/systemd/system/agentfleet-small-gateway.service"
+    texts = {
+        render(plan(LAB, gateway={"kind": "nginx", "port": port}))["node-1"]["gateway"].files[unit].text
+        for port in (8080, 8181)
+    }
+    assert len(texts) == 1
 
 
 def test_a_rented_node_is_brought_its_engine_before_its_weights() -> None:

@@ -11,7 +11,9 @@ from typing import Any
 from bench.gateway.candidates import Candidate
 from infra.plan import make_plan
 from infra.plan.gateway import GatewayPlan, GatewayPool, GatewayReplica
+from infra.plan.guards import GATEWAY, Guard
 from infra.plan.read_models import read_models
+from infra.render.firewall import firewall_service
 from infra.render.nginx import nginx_service
 from infra.spec import parse
 from provisioning.converge.machine import Machine
@@ -48,6 +50,8 @@ def start_fleet_gateway(
         way_in = node.facts
         address = Address(way_in.address, way_in.port, way_in.user, way_in.host_key, way_in.identity_file)
         machine = Machine("bench", connections.get(address), threading.RLock(), "bench", lambda _: None)
+        firewall = firewall_service(plan, [Guard(GATEWAY, (port,), (node.state.network,))])
+        converge(machine, Version(firewall, {}))
         converge(machine, Version(nginx_service(plan, gateway), {"apiKey": API_KEY}))
     return Candidate("agentfleet", f"{here}:{port}", f"{gateway.run_folder}/pid")
 
