@@ -9,8 +9,7 @@ from typing import Literal
 from infra.plan.fleet_plan import NodePlan, PoolPlan, ReplicaPlan, Setting
 from infra.plan.litellm import LiteLlmPlan, plan_litellm
 from infra.plan.process import unit_name, user_name
-from infra.spec import FleetSpec, Gateway, GatewayKind
-from infra.spec.gateway import Tls
+from infra.spec import FleetSpec, Gateway, GatewayKind, TlsKind
 
 SERVICE = "gateway"
 
@@ -34,6 +33,15 @@ class GatewayPool:
     role: str
     served_name: str
     replicas: tuple[GatewayReplica, ...]
+
+
+@dataclass(frozen=True)
+class TlsPlan:
+    """Where the certificate comes from, and with `files` the paths on the node."""
+
+    kind: TlsKind = TlsKind.NONE
+    certificate: str = ""
+    key: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,7 +71,7 @@ class GatewayPlan:
     session_cookie: str
     session_idle_s: int
     load_factor: float | None
-    tls: Tls
+    tls: TlsPlan
     client_keys: tuple[str, ...]
     request_limit_bytes: int
     drain_timeout_s: int
@@ -115,7 +123,7 @@ def plan_gateway(
         session_cookie=wanted.session_cookie,
         session_idle_s=wanted.session_idle_s,
         load_factor=wanted.load_factor,
-        tls=wanted.tls,
+        tls=TlsPlan(wanted.tls.kind, wanted.tls.certificate or "", wanted.tls.key or ""),
         client_keys=wanted.client_key_configs,
         request_limit_bytes=wanted.request_limit_bytes,
         drain_timeout_s=wanted.drain_timeout_s,

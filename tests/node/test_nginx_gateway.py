@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from infra.affinity import build_ring, session_keys
-from infra.spec.gateway import Tls
+from infra.plan.gateway import TlsPlan
 from infra.spec.kinds import TlsKind
 from provisioning.converge.service import remove_all
 from provisioning.errors import RolledBack, Unfinished
@@ -457,7 +457,7 @@ def test_no_more_than_its_own_user_and_root_reach_the_admin_socket(gateway: Gate
 def test_a_generated_certificate_is_one_for_the_address_and_old_protocols_are_refused(
     gateway: Gateway,
 ) -> None:
-    gateway.deploy(tls=Tls(kind=TlsKind.GENERATED))
+    gateway.deploy(tls=TlsPlan(kind=TlsKind.GENERATED))
     assert gateway.ask("secret").status == 200
     key = gateway.node.sh("stat -c %a:%U /opt/agentfleet/certificates/*/key.pem").strip()
     assert key == "600:root"
@@ -499,7 +499,7 @@ def test_another_port_is_a_reload_and_the_one_before_it_stays_guarded_until_ngin
 def test_a_second_deployment_changes_nothing_and_a_removal_leaves_nothing(
     gateway: Gateway, bare: Path, tmp_path: Path
 ) -> None:
-    gateway.deploy(tls=Tls(kind=TlsKind.GENERATED))
+    gateway.deploy(tls=TlsPlan(kind=TlsKind.GENERATED))
     gateway.rotate("out", "agents-0")
     invocation = f"systemctl show -p InvocationID -p ExecMainPID {gateway.plan.unit}"
     started = gateway.node.sh(invocation)

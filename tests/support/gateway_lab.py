@@ -14,11 +14,10 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from infra.plan.fleet_plan import FleetPlan
-from infra.plan.gateway import GatewayPlan, GatewayPool, GatewayReplica
+from infra.plan.gateway import GatewayPlan, GatewayPool, GatewayReplica, TlsPlan
 from infra.plan.guards import GATEWAY, Guard
 from infra.render.firewall import firewall_service
 from infra.render.nginx import nginx_service
-from infra.spec.gateway import Tls
 from provisioning.converge.machine import Machine
 from provisioning.converge.service import converge
 from provisioning.converge.version import Version
@@ -190,7 +189,7 @@ def gateway_plan(address: str, engines: Sequence[StandInEngine]) -> GatewayPlan:
         session_cookie="agentfleet_session",
         session_idle_s=600,
         load_factor=1.25,
-        tls=Tls(),
+        tls=TlsPlan(),
         client_keys=(),
         request_limit_bytes=16 << 20,
         drain_timeout_s=20,

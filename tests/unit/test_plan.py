@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from plan_specs import LAB, RENTED, flag, host, notes, plan, rented
 
 from infra.affinity import Spread
 from infra.errors import FleetError, PlanError, SizingError
+from support.rendered import SPECS, name_of, planned
 
 LLAMA_70B = {"agent": {"config": "meta-llama/Meta-Llama-3.1-70B", "weights": {"path": "/data/llama"}}}
 
@@ -382,8 +384,9 @@ def test_a_split_that_the_engine_cannot_run_is_passed_over() -> None:
         rented(host("gpu-a"), models=models, workload=workload(20), pools=agents(tensor_parallel_size=8))
 
 
-def test_a_plan_is_plain_json() -> None:
-    made = rented(host("gpu-a"))
+@pytest.mark.parametrize("spec", SPECS, ids=name_of)
+def test_a_plan_is_plain_json(spec: Path) -> None:
+    made = planned(spec)
     assert json.loads(json.dumps(made.to_dict()))["replicas"][0]["flags"][0]["name"] == "--served-model-name"
 
 

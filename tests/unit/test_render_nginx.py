@@ -11,15 +11,14 @@ from typing import Any, cast
 import pytest
 
 from infra.plan.fleet_plan import FleetPlan
-from infra.plan.gateway import GatewayPlan, GatewayPool, GatewayReplica
+from infra.plan.gateway import GatewayPlan, GatewayPool, GatewayReplica, TlsPlan
 from infra.render.nginx import nginx_service
-from infra.spec.gateway import Tls
 from infra.spec.kinds import TlsKind
 from provisioning.state import OnChange, ServiceState
 
 FOLDER = "/etc/agentfleet/demo/gateway"
 UNIT = "/etc/systemd/system/agentfleet-demo-gateway.service"
-FILES = Tls(kind=TlsKind.FILES, certificate="/etc/ssl/fleet.pem", key="/etc/ssl/fleet.key")
+FILES = TlsPlan(kind=TlsKind.FILES, certificate="/etc/ssl/fleet.pem", key="/etc/ssl/fleet.key")
 
 PLAN = GatewayPlan(
     kind="nginx",
@@ -38,7 +37,7 @@ PLAN = GatewayPlan(
     session_cookie="agent",
     session_idle_s=600,
     load_factor=1.25,
-    tls=Tls(),
+    tls=TlsPlan(),
     client_keys=("second", "apiKey"),
     request_limit_bytes=32 << 20,
     drain_timeout_s=300,
@@ -121,12 +120,15 @@ def test_lua_is_used_as_it_stands_and_the_check_loads_all_of_it() -> None:
 @pytest.mark.parametrize(
     ("tls", "certificate"),
     [
-        (Tls(kind=TlsKind.GENERATED), r"/opt/agentfleet/certificates/agentfleet-demo-gateway-[0-9a-f]{8}/"),
+        (
+            TlsPlan(kind=TlsKind.GENERATED),
+            r"/opt/agentfleet/certificates/agentfleet-demo-gateway-[0-9a-f]{8}/",
+        ),
         (FILES, "/etc/ssl/"),
     ],
 )
 def test_with_tls_certificate_and_key_are_handed_over_and_loopback_answers_the_deployment(
-    tls: Tls, certificate: str
+    tls: TlsPlan, certificate: str
 ) -> None:
     conf = text(f"{FOLDER}/nginx.conf", tls=tls)
     assert "listen 10.0.0.7:8080 backlog=4096 ssl;" in conf
@@ -142,7 +144,7 @@ def test_with_tls_certificate_and_key_are_handed_over_and_loopback_answers_the_d
 def test_a_generated_certificate_names_what_clients_and_the_node_say_and_another_address_gets_another() -> (
     None
 ):
-    tls = Tls(kind=TlsKind.GENERATED)
+    tls = TlsPlan(kind=TlsKind.GENERATED)
     [(folder, artifact)] = service(tls=tls).artifacts.items()
     assert 'subjectAltName=DNS:fleet.example.com,IP:10.0.0.7"' in artifact.script
     assert folder not in service(tls=tls, address="10.0.0.9").artifacts
