@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from infra.errors import FleetError
 from infra.plan.fleet_plan import FleetPlan
 from infra.plan.gateway import SERVICE as GATEWAY
 from infra.plan.gateway import GatewayPlan
+from infra.plan.litellm import SERVICE as LITELLM
 from infra.plan.state import SERVICE as STATE
 from infra.plan.state import StatePlan
 
@@ -51,7 +52,10 @@ class Replica:
 
 @dataclass(frozen=True)
 class Gateway:
-    """The program before the replicas; `rotate` is the command on its node that moves them out of the ring and in."""
+    """The program before the replicas; `rotate` is the command on its node that moves them out of the ring and in.
+
+    `front_unit` is that of LiteLLM where clients meet it first, else empty.
+    """
 
     kind: str
     node: str
@@ -60,6 +64,7 @@ class Gateway:
     base_url: str
     local_url: str
     drain_timeout_s: int
+    front_unit: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,8 @@ class Inventory:
     def units(self) -> dict[str, tuple[str, str]]:
         """Service to its node and its systemd unit: the gateway first, then replicas, then stores."""
         gateway = {GATEWAY: (self.gateway.node, self.gateway.unit)} if self.gateway else {}
+        if self.gateway and self.gateway.front_unit:
+            gateway[LITELLM] = (self.gateway.node, self.gateway.front_unit)
         replicas = {item.name: (item.node, item.unit) for item in self.replicas}
         stores = {item.name: (item.node, item.unit) for item in self.stores}
         found = {**gateway, **replicas, **stores}
@@ -163,6 +170,7 @@ def _gateway(plan: GatewayPlan) -> Gateway:
         base_url=plan.base_url,
         local_url=f"{scheme}://{plan.listen_address}:{plan.port}",
         drain_timeout_s=plan.drain_timeout_s,
+        front_unit=plan.litellm.unit if plan.litellm else "",
     )
 
 
@@ -176,5 +184,6 @@ def _stores(plan: StatePlan) -> list[StateStore]:
 
 
 def _made(kind: type[_Kind], item: Mapping[str, Any]) -> _Kind:
-    """The dataclass of these values; a missing one is a KeyError."""
-    return kind(**{field.name: item[field.name] for field in fields(kind)})
+    """The dataclass of these values; a missing one that has no default is a KeyError."""
+    asked = (field.name for field in fields(kind) if field.default is MISSING or field.name in item)
+    return kind(**{name: item[name] for name in asked})

@@ -12,6 +12,7 @@ from infra.day_two.metrics import info_number
 from infra.day_two.questions import questions
 from infra.day_two.status import FleetStatus, GatewayStatus, MachineStatus, ReplicaStatus, StoreStatus
 from infra.plan.gateway import SERVICE as GATEWAY
+from infra.plan.litellm import SERVICE as LITELLM
 from provisioning.day_two.answers import Answers
 
 _UNHEARD = "its machine does not answer"
@@ -31,9 +32,7 @@ def make_status(inventory: Inventory, answers: Mapping[str, Answers]) -> FleetSt
             _replica(inventory, replica, looks.get(replica.name), ring.get(replica.name))
             for replica in inventory.replicas
         ),
-        gateway=_gateway(inventory, inventory.gateway, looks.get(GATEWAY), ring)
-        if inventory.gateway
-        else None,
+        gateway=_gateway(inventory, inventory.gateway, looks, ring) if inventory.gateway else None,
         stores=tuple(_store(inventory.stack, store, looks.get(store.name)) for store in inventory.stores),
     )
 
@@ -107,8 +106,14 @@ def _ring_problem(inventory: Inventory, replica: Replica, member: Mapping[str, A
 
 
 def _gateway(
-    inventory: Inventory, gateway: Gateway, look: Look | None, ring: Mapping[str, Mapping[str, Any]]
+    inventory: Inventory,
+    gateway: Gateway,
+    looks: Mapping[str, Look],
+    ring: Mapping[str, Mapping[str, Any]],
 ) -> GatewayStatus:
+    """With LiteLLM before it, both must run; whether it answers was asked where clients do."""
+    look, front = looks.get(GATEWAY), looks.get(LITELLM)
+    stopped = _stopped(inventory.stack, LITELLM, front) if front else None
     return GatewayStatus(
         name=GATEWAY,
         kind=gateway.kind,
@@ -121,7 +126,7 @@ def _gateway(
         keyless=_sum(ring, "keyless"),
         spilled=_sum(ring, "spilled"),
         restarts=look.restarts if look else None,
-        problem=_engine_problem(inventory.stack, GATEWAY, look) or _unreadable_ring(look, ring),
+        problem=stopped or _engine_problem(inventory.stack, GATEWAY, look) or _unreadable_ring(look, ring),
     )
 
 

@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from infra.plan.fleet_plan import FleetPlan, NodePlan
 from infra.plan.gateway import SERVICE as GATEWAY
 from infra.plan.guards import guards_on
+from infra.plan.litellm import SERVICE as LITELLM
 from infra.plan.state import SERVICE as STATE
 from infra.render.engines import replica_service
 from infra.render.firewall import SERVICE as FIREWALL
 from infra.render.firewall import firewall_service
+from infra.render.litellm import behind, litellm_service
 from infra.render.nginx import nginx_service
 from infra.render.state import state_service
 from provisioning.state import ServiceState
@@ -32,4 +34,7 @@ def _services(plan: FleetPlan, node: NodePlan) -> Iterator[tuple[str, ServiceSta
     if plan.state and plan.state.stands_on(node.name):
         yield STATE, state_service(plan, plan.state, node)
     if plan.gateway and plan.gateway.node == node.name:
-        yield GATEWAY, nginx_service(plan, plan.gateway)
+        litellm = plan.gateway.litellm
+        yield GATEWAY, nginx_service(plan, behind(plan.gateway, litellm) if litellm else plan.gateway)
+        if litellm:
+            yield LITELLM, litellm_service(plan, plan.gateway, litellm)

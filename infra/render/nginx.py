@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
-import ipaddress
 import json
-from dataclasses import dataclass
 
 from infra.plan.fleet_plan import FleetPlan
 from infra.plan.gateway import SERVICE, GatewayPlan
 from infra.plan.guards import GATEWAY
+from infra.render.certificates import TlsFiles, tls_files
 from infra.render.firewall import PortGuard, firewall_unit, port_guard
 from infra.render.templates import static_texts, template_text
 from infra.render.words import UNITS
 from infra.spec.kinds import TlsKind
-from provisioning.state import Artifact, OnChange, Probe, Ready, RenderedFile, ServiceState, Unit
+from provisioning.state import OnChange, Probe, Ready, RenderedFile, ServiceState, Unit
 
 _PACKAGES = ("curl", "libnginx-mod-http-lua", "lua-cjson", "nginx-light")
-_CERTIFICATES_FOLDER = "/opt/agentfleet/certificates"
 _AUTHORIZATION = {"Authorization": "Bearer ${secret:apiKey}"}
-
-
-@dataclass(frozen=True)
-class _TlsFiles:
-    """Where certificate and key stand on the node; `artifacts` bring them, where we make them ourselves."""
-
-    certificate: str
-    key: str
-    artifacts: dict[str, Artifact]
 
 
 def nginx_service(plan: FleetPlan, gateway: GatewayPlan) -> ServiceState:
@@ -35,10 +23,10 @@ def nginx_service(plan: FleetPlan, gateway: GatewayPlan) -> ServiceState:
 
     Whatever a reload can take over is reloaded, so that no stream is cut; only the unit itself asks for a restart.
     """
-    unit, tls = f"{gateway.unit}.service", _tls_files(gateway)
+    unit, tls = f"{gateway.unit}.service", tls_files(gateway)
     return ServiceState(
         name=SERVICE,
-        packages=(*_PACKAGES, "openssl") if tls and tls.artifacts else _PACKAGES,
+        packages=(*_PACKAGES, *(tls.packages if tls else ())),
         files={
             **_lua_files(gateway),
             **_data_files(gateway),
@@ -75,7 +63,7 @@ def _data_files(gateway: GatewayPlan) -> dict[str, RenderedFile]:
     }
 
 
-def _program_files(plan: FleetPlan, gateway: GatewayPlan, tls: _TlsFiles | None) -> dict[str, RenderedFile]:
+def _program_files(plan: FleetPlan, gateway: GatewayPlan, tls: TlsFiles | None) -> dict[str, RenderedFile]:
     """nginx.conf and the scripts beside it, of which `guard` and `prepare` run at each reload."""
     modules = sorted(static_texts("nginx/lua"))
     values = {
@@ -153,29 +141,6 @@ def _settings_text(gateway: GatewayPlan) -> str:
 
 def _json_text(value: object) -> str:
     return json.dumps(value, indent=2) + "\n"
-
-
-def _tls_files(gateway: GatewayPlan) -> _TlsFiles | None:
-    """A generated certificate is good for the addresses that it was made for; other addresses make another folder."""
-    if gateway.tls.kind is TlsKind.NONE:
-        return None
-    if gateway.tls.kind is TlsKind.FILES:
-        return _TlsFiles(str(gateway.tls.certificate), str(gateway.tls.key), {})
-    names = tuple(dict.fromkeys((gateway.address, gateway.listen_address)))
-    key = f"certificate for {', '.join(names)}"
-    folder = f"{_CERTIFICATES_FOLDER}/{gateway.unit}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
-    script = template_text(
-        "nginx/certificate.sh.j2", names=names, subject_names=",".join(map(_subject_name, names))
-    )
-    artifact = Artifact(key=key, title=key, script=script, timeout_s=60)
-    return _TlsFiles(f"{folder}/certificate.pem", f"{folder}/key.pem", {folder: artifact})
-
-
-def _subject_name(name: str) -> str:
-    try:
-        return f"IP:{ipaddress.IPv4Address(name)}"
-    except ValueError:
-        return f"DNS:{name}"
 
 
 def _local_url(gateway: GatewayPlan) -> str:

@@ -11,6 +11,7 @@ import pulumi
 from infra.day_two.inventory import inventory_output
 from infra.plan.fleet_plan import FleetPlan, NodePlan
 from infra.plan.gateway import SERVICE as GATEWAY
+from infra.plan.litellm import SERVICE as LITELLM
 from infra.plan.needs import machine_needs
 from infra.render.firewall import SERVICE as FIREWALL
 from infra.resources.types import Host, LabNode, Service
@@ -130,7 +131,7 @@ class Fleet(pulumi.ComponentResource):
         return {"password": self._passwords[node.password_config]} if node.password_config else {}
 
 
-_RANK = {FIREWALL: 0, GATEWAY: 2}
+_RANK = {FIREWALL: 0, GATEWAY: 2, LITELLM: 3}
 """When a service's turn comes; all others in between."""
 
 
@@ -141,9 +142,11 @@ def _all(
 
 
 def _comes_before(one: tuple[str, str], other: tuple[str, str]) -> bool:
-    """Whether a service waits for another: for its node's firewall, and the gateway for everything."""
+    """Whether a service waits for another: for its node's firewall, and what clients meet for everything."""
     (node, name), (other_node, other_name) = one, other
-    return other_name == GATEWAY or (name == FIREWALL and node == other_node and other_name != FIREWALL)
+    return other_name in (GATEWAY, LITELLM) or (
+        name == FIREWALL and node == other_node and other_name != FIREWALL
+    )
 
 
 def _expanded(identity_file: str) -> str:

@@ -58,6 +58,12 @@ def require_examples() -> Path:
     return python
 
 
+def require_litellm() -> None:
+    """There is an environment of LiteLLM for lab nodes."""
+    if not (cache_dir() / "ready" / "litellm" / "bin" / "python").exists():
+        is_missing("there is no LiteLLM for lab nodes: run `make setup PART=test`")
+
+
 def pulumi_bin() -> Path:
     """Where the set-up puts its Pulumi."""
     return cache_dir() / "ready" / "pulumi" / "bin"

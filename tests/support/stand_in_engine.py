@@ -3,6 +3,7 @@ two parts that a test can hold apart, and dies when told to. The real engine is 
 
 What a request's body asks for beyond OpenAI's API: `hold` (wait for `release`: a stream after its first part, another
 answer before its first byte), `drop` (read the request whole, then close the connection without a word).
+An engine whose `context_is_short` refuses every request as too long.
 """
 
 from __future__ import annotations
@@ -17,6 +18,12 @@ from typing import Any
 
 LIMIT_S = 30.0
 _FIRST = b'data: {"choices": [{"delta": {"content": "one"}}]}\n\n'
+_TOO_LONG = (
+    "This model's maximum context length is 2048 tokens. However, your prompt contains at least 2049 input tokens, "
+    "which exceeds this limit even without any output tokens. Please reduce the length of the input prompt."
+)
+"""As vLLM 0.32.0 says it."""
+
 _REST = b'data: {"choices": [{"delta": {"content": " two"}}]}\n\ndata: [DONE]\n\n'
 
 
@@ -38,6 +45,7 @@ class StandInEngine:
         self.address, self.port = address, port
         self.asked: list[Asked] = []
         self.held = self.cancelled = 0
+        self.context_is_short = False
         self._changed = threading.Condition()
         self._writers: set[asyncio.StreamWriter] = set()
         self._loop = asyncio.new_event_loop()
@@ -128,9 +136,19 @@ class StandInEngine:
     async def _answer(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, asked: Mapping[str, Any]
     ) -> None:
+        if self.context_is_short:
+            error = {"message": _TOO_LONG, "type": "BadRequestError", "param": "input_tokens", "code": 400}
+            said = json.dumps({"error": error}).encode()
+            return await _send(writer, said, "application/json", "400 Bad Request")
         if not asked.get("stream"):
             await self._hold(reader, asked)
-            whole = {"object": "chat.completion", "model": asked.get("model"), "served_by": self.port}
+            choice = {"index": 0, "message": {"role": "assistant", "content": "one"}, "finish_reason": "stop"}
+            whole = {
+                "object": "chat.completion",
+                "model": asked.get("model"),
+                "served_by": self.port,
+                "choices": [{**choice, "text": "one"}],
+            }
             return await _send(writer, json.dumps(whole).encode(), "application/json")
         writer.write(
             b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -166,9 +184,9 @@ class StandInEngine:
             self._changed.notify_all()
 
 
-async def _send(writer: asyncio.StreamWriter, body: bytes, kind: str) -> None:
+async def _send(writer: asyncio.StreamWriter, body: bytes, kind: str, status: str = "200 OK") -> None:
     writer.write(
-        f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+        f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
     )
     await writer.drain()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from day_two_cases import PAGE, UNIT, answers, inventory, member, outputs, replica, ring, status
+from day_two_cases import GATEWAY, PAGE, UNIT, answers, inventory, member, outputs, replica, ring, status
 from rich.console import Console
 
 from infra.cli.day_two_tables import status_tables
@@ -194,6 +194,15 @@ def test_without_the_gateways_machine_its_replicas_are_still_looked_at() -> None
     assert row(seen).ready
     assert row(seen).ring is None
     assert not row(seen, "gateway").healthy
+
+
+def test_with_litellm_before_the_gateway_both_must_run() -> None:
+    of = inventory(gateway={**GATEWAY, "kind": "litellm", "front_unit": "agentfleet-demo-litellm"})
+    assert of.units()["litellm"] == ("node-1", "agentfleet-demo-litellm.service")
+    assert status(of).well
+    failed = UNIT.replace("=active", "=failed").replace("=running", "=failed")
+    problem = "its unit is failed (failed); `fleet logs demo litellm` shows why"
+    assert row(status(of, litellm__unit=Answer(0, failed)), "gateway").problem == problem
 
 
 def test_a_fleet_without_a_gateway_has_no_ring() -> None:

@@ -42,13 +42,13 @@ RULES: tuple[tuple[frozenset[str], Rule], ...] = tuple(
         ("gateway nodes", gateway.gateway_names_a_known_node),
         ("gateway nodes pools", gateway.the_gateway_has_a_port_of_its_own),
         ("gateway nodes", gateway.machines_behind_a_gateway_have_addresses),
+        ("gateway", gateway.litellm_leaves_a_port_for_the_gateway),
         ("gateway", gateway.certificates_have_their_files),
         ("gateway", gateway.client_keys_are_distinct),
         ("state nodes", state.the_store_names_known_nodes),
         ("state", state.sentinel_has_three_nodes),
         ("state gateway nodes pools", state.the_store_has_ports_of_its_own),
         ("state gateway nodes", state.machines_of_the_store_have_addresses),
-        ("gateway", unbuilt.gateway_is_built),
         ("queue", unbuilt.queue_is_built),
     )
 )

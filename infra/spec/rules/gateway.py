@@ -7,6 +7,7 @@ from ipaddress import AddressValueError, IPv4Address
 
 from infra.spec.document import Fault
 from infra.spec.fleet import FleetSpec
+from infra.spec.gateway import INNER_PORT_STEP
 from infra.spec.kinds import GatewayKind, TlsKind
 from infra.spec.problems import did_you_mean
 from infra.spec.rules.pools import nodes_of, ports_of
@@ -32,6 +33,13 @@ def the_gateway_has_a_port_of_its_own(spec: FleetSpec) -> Iterator[Fault]:
     for host in spec.nodes.hosts:
         if host.name in places and host.port == gateway.port:
             yield Fault(("gateway", "port"), f"is where sshd of {host.name} listens: give another")
+
+
+def litellm_leaves_a_port_for_the_gateway(spec: FleetSpec) -> Iterator[Fault]:
+    """nginx listens above it, on loopback."""
+    if spec.gateway.kind is GatewayKind.LITELLM and spec.gateway.port + INNER_PORT_STEP > 65_535:
+        text = f"leaves no port for nginx behind LiteLLM, {INNER_PORT_STEP} above it: lower it"
+        yield Fault(("gateway", "port"), text)
 
 
 def certificates_have_their_files(spec: FleetSpec) -> Iterator[Fault]:

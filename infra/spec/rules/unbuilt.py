@@ -9,13 +9,7 @@ from collections.abc import Iterator
 
 from infra.spec.document import Fault
 from infra.spec.fleet import FleetSpec
-from infra.spec.kinds import GatewayKind, QueueKind
-
-
-def gateway_is_built(spec: FleetSpec) -> Iterator[Fault]:
-    """nginx alone."""
-    if spec.gateway.kind is GatewayKind.LITELLM:
-        yield _unbuilt("gateway", spec.gateway.kind)
+from infra.spec.kinds import QueueKind
 
 
 def queue_is_built(spec: FleetSpec) -> Iterator[Fault]:

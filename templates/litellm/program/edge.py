@@ -26,6 +26,7 @@ PATHS = frozenset(
     for name in ("models", "chat/completions", "completions", "embeddings", "messages", "responses")
 )
 REPLICA = b"x-fleet-replica"
+CLOSING = (b"connection", b"close")
 _DROPPED = (b"authorization", b"x-api-key", b"api-key", INNER_SESSION)
 _STEERING = b"x-litellm-"
 """Headers by which a client could ask for retries, and so for a second generation, or for another time limit."""
@@ -65,7 +66,7 @@ class Edge:
             error = {"message": message, "type": kind, "param": None, "code": code}
             return await _answer(send, status, json.dumps({"error": error}).encode())
         inside = {**scope, "headers": self._inside(headers)}
-        return await self._app(inside, receive, _naming_the_replica(send))
+        return await self._app(inside, receive, _at_the_door(send))
 
     def _refusal(
         self, scope: Message, headers: Mapping[bytes, bytes]
@@ -122,20 +123,23 @@ class Edge:
         return cookies[self._cookie].value.encode("latin-1") if self._cookie in cookies else b""
 
 
-def _naming_the_replica(send: Send) -> Send:
-    """LiteLLM hands on what it was answered under names of its own."""
+def _at_the_door(send: Send) -> Send:
+    """Names the replica, which LiteLLM hands on under a name of its own, and lets no connection wait for another.
+
+    Guard: a worker that is replaced would close one on which a request is just being sent.
+    """
 
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers: Headers = list(message["headers"])
             headers += [(REPLICA, value) for name, value in headers if name == b"llm_provider-" + REPLICA]
-            message = {**message, "headers": headers}
+            message = {**message, "headers": [*headers, CLOSING]}
         await send(message)
 
     return sending
 
 
 async def _answer(send: Send, status: int, body: bytes) -> None:
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), CLOSING]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

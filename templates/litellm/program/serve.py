@@ -6,6 +6,7 @@ SIGHUP replaces one worker after the other, each when its successor serves; stre
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import socket
@@ -22,15 +23,27 @@ HERE = Path(__file__).resolve().parent
 FIRST_PASSED_FD = 3
 WORKERS_LEAST, WORKERS_MOST = 2, 8
 START_LIMIT_S = 120
+ACCEPTED_GRACE_S = 2
 OWN_KEY = "LITELLM_MASTER_KEY"
+
+shut_down_at_once = uvicorn.Server.shutdown
 
 
 def application() -> App:
     """What each worker serves."""
     from litellm.proxy.proxy_server import app  # takes seconds, so not where the parent would import it
 
+    uvicorn.Server.shutdown = shut_down_patiently
     settings, keys = read_settings(), read_keys()
     return Edge(app, settings, keys, os.environ[OWN_KEY], lambda: ask_health(settings["health_url"]))
+
+
+async def shut_down_patiently(server: uvicorn.Server, sockets: list[socket.socket] | None = None) -> None:
+    """Accepts no more, and waits for the requests of those who were accepted a moment ago, whom uvicorn would cut."""
+    for listener in server.servers:
+        listener.close()
+    await asyncio.sleep(ACCEPTED_GRACE_S)
+    await shut_down_at_once(server, sockets)
 
 
 async def ask_health(url: str) -> tuple[int, bytes]:
