@@ -45,6 +45,7 @@ class Load:
 class Figures:
     """What the measured streams saw, in milliseconds: samples, so that rounds can be put together.
 
+    `errors` are streams that were refused, broken off before their first chunk, or not answered when the load ended.
     `late_ms` is how much later than planned the generator itself began a stream: the error of this measurement.
     """
 
@@ -70,6 +71,11 @@ class Stream(asyncio.Protocol):
         self._has_begun = False
         self._is_done = False
         self._begun_ns = begun_ns
+
+    @property
+    def is_unanswered(self) -> bool:
+        """Whether it counts and has no chunk yet."""
+        return self._counts and not self._has_begun
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -136,6 +142,7 @@ class Run:
         cpu_s = time.process_time() - cpu_s
         await asyncio.sleep(SETTLE_S)
         self._is_over = True
+        unanswered = sum(stream.is_unanswered for stream in self._open)
         for stream in list(self._open):
             stream.transport.abort()
         await asyncio.sleep(0)
@@ -145,7 +152,7 @@ class Run:
             chunk_ms=_ms(self.chunk_ns),
             late_ms=_ms(self._late_ns),
             asked=self._asked,
-            errors=self._errors,
+            errors=self._errors + unanswered,
             cut=self._cut,
             most_open=self._most_open,
             cpu_s=round(cpu_s, 3),
