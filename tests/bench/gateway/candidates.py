@@ -6,7 +6,6 @@ on the node's own address, so that one measurement can go from one to the next.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -61,8 +60,8 @@ LITELLM_DEPLOYMENT = """\
 """
 LITELLM_START = """
 cat >{folder}/litellm.yaml
-export LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY=true
-setsid {bind}/bin/python {bind}/bin/litellm --config {folder}/litellm.yaml --port {port} --num_workers {workers} \\
+export LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY=true LITELLM_LOCAL_MODEL_COST_MAP=true
+setsid {bind}/bin/python {bind}/bin/litellm --config {folder}/litellm.yaml --port {port} \\
     >{folder}/litellm.log 2>&1 </dev/null &
 echo $! >{folder}/litellm.pid
 curl -fsS --retry 90 --retry-delay 1 --retry-all-errors -o {folder}/alive \\
@@ -160,8 +159,8 @@ def litellm_binds() -> dict[str, str]:
 
 
 def start_litellm(node: StartedNode, host: str, port: int, servers: Sequence[str]) -> Candidate:
-    """LiteLLM's proxy, each replica a deployment, as many workers as processors; no database, no keys to check."""
+    """LiteLLM's proxy, each replica a deployment; one worker as by default, no database, no keys to check."""
     deployments = "".join(LITELLM_DEPLOYMENT.format(server=server) for server in servers)
-    script = LITELLM_START.format(folder=FOLDER, bind=LITELLM_BIND, port=port, workers=os.cpu_count())
+    script = LITELLM_START.format(folder=FOLDER, bind=LITELLM_BIND, port=port)
     node.sh(script, stdin=f"model_list:\n{deployments}")
     return Candidate("litellm", f"{host}:{port}", f"{FOLDER}/litellm.pid")
