@@ -143,23 +143,25 @@ def test_requests_of_nobody_go_to_the_replica_with_the_fewest_in_flight_and_are_
     assert 'affinity="none"' in metrics(gateway)
 
 
-def test_a_saturated_replica_spills_and_its_sessions_come_back_when_the_other_one_saturates(
+def test_a_congested_replica_spills_and_its_sessions_come_back_when_the_other_one_is_congested(
     gateway: Gateway,
 ) -> None:
     gateway.deploy(pools=(pool("agents", gateway.engines, max_num_seqs=1),), load_factor=3)
     home = gateway.ask("hot").replica
     engine = gateway.engine_of(home)
-    busy = gateway.hold("hot")
+    busy = [gateway.hold("hot")]
     engine.wait_until_held(1)
+    assert gateway.ask("hot").replica == home, "its cache is worth waiting for"
+    busy.append(gateway.hold("hot"))
+    engine.wait_until_held(2)
     other = gateway.ask("hot").replica
     assert other != home
     assert gateway.ask("hot").replica == other, "it is remembered there"
-    engine.release()
-    assert busy.result(30).status == 200
-    busy = gateway.hold("hot")
-    gateway.engine_of(other).wait_until_held(1)
+    let_go(gateway, busy)
+    busy = [gateway.hold("hot"), gateway.hold("hot")]
+    gateway.engine_of(other).wait_until_held(2)
     assert gateway.ask("hot").replica == home
-    let_go(gateway, [busy])
+    let_go(gateway, busy)
     status = gateway.replicas()
     assert (status[other]["spilled"], status[home]["spilled"]) == (1, 1)
     assert sum(replica["sessions"] for replica in status.values()) == 1
