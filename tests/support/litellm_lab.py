@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import http.client
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -19,6 +20,8 @@ from provisioning.converge.service import converge
 from provisioning.converge.version import Version
 from support.gateway_lab import FLEET, KEY, SECOND_KEY, Gateway, gateway_plan, pool
 from support.stand_in_engine import StandInEngine
+
+RESTART_LIMIT_S = 200
 
 
 @dataclass
@@ -40,6 +43,12 @@ class LiteLlmGateway(Gateway):
         inner = nginx_service(fleet, behind(self.plan, self.litellm))
         for state in (firewall, inner, litellm_service(fleet, self.plan, self.litellm)):
             converge(self.machine, Version(state, secrets))
+
+    def _client(self) -> http.client.HTTPConnection:
+        """Patient: who connects during a restart waits for LiteLLM's start."""
+        client = super()._client()
+        client.timeout = RESTART_LIMIT_S
+        return client
 
     def start_afresh(self, plan: GatewayPlan) -> None:
         """This plan, all engines up and in the ring, nothing remembered; LiteLLM itself runs on."""
