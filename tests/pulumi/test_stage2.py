@@ -18,6 +18,7 @@ from provisioning import lab
 from support.pulumi_stacks import Stack
 from support.shell import Shell
 from support.steady_load import SteadyLoad, ask
+from support.waiting import wait_until
 
 KEY = "k" * 32
 SPEC = """
@@ -205,6 +206,7 @@ def test_a_killed_replica_costs_its_requests_in_flight_alone(fleet_stack: Stack,
     after = places(fleet_stack, sessions)
     assert all(after[session] == place for session, place in before.items() if place != "agents-1")
     fleet_stack.up("--refresh")
+    wait_until(lambda: all(one["healthy"] for one in replicas(fleet_stack).values()), "all serve again", 240)
 
 
 def test_a_fourth_replica_and_its_leaving_move_few_sessions(fleet_stack: Stack) -> None:

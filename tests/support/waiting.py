@@ -13,12 +13,12 @@ LIMIT_S = 60.0
 _POLL_S = 0.1
 
 
-def wait_until(holds: Callable[[], bool], what: str) -> None:
-    """Returns when it holds; fails the test when it does not within LIMIT_S."""
-    deadline_s = time.monotonic() + LIMIT_S
+def wait_until(holds: Callable[[], bool], what: str, limit_s: float = LIMIT_S) -> None:
+    """Returns when it holds; fails the test when it does not within the limit."""
+    deadline_s = time.monotonic() + limit_s
     while not holds():
         if time.monotonic() > deadline_s:
-            pytest.fail(f"not within {LIMIT_S:.0f} s: {what}")
+            pytest.fail(f"not within {limit_s:.0f} s: {what}")
         time.sleep(_POLL_S)
 
 

@@ -55,7 +55,7 @@ def test_render_writes_each_nodes_files_as_they_will_stand(
     fleet: Run, spec: Callable[..., str], tmp_path: Path
 ) -> None:
     code, out, _ = fleet("render", spec(), "--out", str(tmp_path / "out"))
-    assert (code, out) == (0, f"5 files of 1 node in {tmp_path / 'out'}\n")
+    assert (code, out) == (0, f"6 files of 1 node in {tmp_path / 'out'}\n")
     secret = tmp_path / "out/node-1/etc/agentfleet/small/agents-0/secret.env"
     assert oct(secret.stat().st_mode)[-3:] == "600"
 
