@@ -7,6 +7,8 @@ these clients as StateUnavailable, which it does not catch. Its own pool refuses
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -21,7 +23,7 @@ from valkey.backoff import ExponentialBackoff
 from valkey.client import Pipeline
 from valkey.connection import parse_url
 from valkey.exceptions import ConnectionError as LostConnection
-from valkey.exceptions import ReadOnlyError, ValkeyError, WatchError
+from valkey.exceptions import ReadOnlyError, ResponseError, ValkeyError, WatchError
 from valkey.exceptions import TimeoutError as TimedOut
 from valkey.retry import Retry
 from valkey.sentinel import Sentinel
@@ -42,12 +44,22 @@ _PASSING = (LostConnection, TimedOut, ReadOnlyError, OSError)
 with its own settings a restart costs every turn that needs a new connection."""
 
 
+_WAITS_S = (0.2, 0.5, 1, 2, 2, 2, 2, 2)
+"""For a new primary that refuses writes until a follower has found it (NOREPLICAS): seconds, after a failover."""
+
+
 class StrictValkey(Valkey):
     """A client whose errors are StateUnavailable."""
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
         """One command."""
         with _named():
+            for wait_s in _WAITS_S:
+                try:
+                    return super().execute_command(*args, **options)
+                except ResponseError as error:
+                    _only_for_now(error)
+                    time.sleep(wait_s)
             return super().execute_command(*args, **options)
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
@@ -56,8 +68,19 @@ class StrictValkey(Valkey):
 
 
 class _StrictPipeline(Pipeline):
+    command_stack: list[Any]
+
     def execute(self, raise_on_error: bool = True) -> Any:
+        commands, watching = list(self.command_stack), self.watching
         with _named():
+            for wait_s in _WAITS_S:
+                try:
+                    return super().execute(raise_on_error)
+                except ResponseError as error:
+                    _only_for_now(error)
+                    time.sleep(wait_s)
+                    _refuse_unwatched(watching, error)
+                    self.command_stack = list(commands)
             return super().execute(raise_on_error)
 
     def immediate_execute_command(self, *args: Any, **options: Any) -> Any:
@@ -71,6 +94,12 @@ class StrictAsyncValkey(aio.Valkey):
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         """One command."""
         with _named():
+            for wait_s in _WAITS_S:
+                try:
+                    return await super().execute_command(*args, **options)
+                except ResponseError as error:
+                    _only_for_now(error)
+                    await asyncio.sleep(wait_s)
             return await super().execute_command(*args, **options)
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> AsyncPipeline:
@@ -79,8 +108,19 @@ class StrictAsyncValkey(aio.Valkey):
 
 
 class _StrictAsyncPipeline(AsyncPipeline):
+    command_stack: list[Any]
+
     async def execute(self, raise_on_error: bool = True) -> Any:
+        commands, watching = list(self.command_stack), self.watching
         with _named():
+            for wait_s in _WAITS_S:
+                try:
+                    return await super().execute(raise_on_error)
+                except ResponseError as error:
+                    _only_for_now(error)
+                    await asyncio.sleep(wait_s)
+                    _refuse_unwatched(watching, error)
+                    self.command_stack = list(commands)
             return await super().execute(raise_on_error)
 
     async def immediate_execute_command(self, *args: Any, **options: Any) -> Any:
@@ -123,6 +163,18 @@ def _named() -> Iterator[None]:
         raise
     except ValkeyError as error:
         raise StateUnavailable(f"the state store: {error}") from error
+
+
+def _only_for_now(error: ResponseError) -> None:
+    """Raises it again unless it says that nothing was written because followers are missing."""
+    if "NOREPLICAS" not in str(error):
+        raise error
+
+
+def _refuse_unwatched(watching: bool, error: ResponseError) -> None:
+    """A transaction that watches keys has lost its watch with the refusal: its caller reads them again."""
+    if watching:
+        raise WatchError(str(error)) from error
 
 
 def _pauses() -> ExponentialBackoff:
