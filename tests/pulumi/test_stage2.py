@@ -17,7 +17,7 @@ import pytest
 from provisioning import lab
 from support.pulumi_stacks import Stack
 from support.shell import Shell
-from support.steady_load import SteadyLoad, ask
+from support.steady_load import SteadyLoad, ask, replica_of
 from support.waiting import wait_until
 
 KEY = "k" * 32
@@ -68,21 +68,10 @@ def replicas(stack: Stack) -> dict[str, dict[str, Any]]:
     return known
 
 
-def served(stack: Stack) -> Counter[str]:
-    return Counter({name: replica["requests"] for name, replica in replicas(stack).items()})
-
-
 def places(stack: Stack, sessions: list[str]) -> dict[str, str]:
     """Which replica answers each session now."""
-    found = {}
     url = endpoint(stack)
-    before = served(stack)
-    for session in sessions:
-        assert ask(url, KEY, "agent", session, stream=False, tokens=1) == ""
-        after = served(stack)
-        [found[session]] = (after - before).keys()
-        before = after
-    return found
+    return {session: replica_of(url, KEY, "agent", session) for session in sessions}
 
 
 @pytest.fixture(scope="module")
@@ -137,10 +126,10 @@ def test_the_day_two_verbs_see_all_and_a_node_is_drained_under_load(
         drained = fleet_stack.fleet("drain", "node-3")
         assert drained.returncode == 0, drained.stdout + drained.stderr
         assert "node-3 is drained: agents-1 out of the ring with nothing in flight" in drained.stdout
-        requests = served(fleet_stack)["agents-1"]
+        requests = replicas(fleet_stack)["agents-1"]["requests"]
         load.wait_for(len(load.outcomes) + 30)
     assert load.faults == Counter()
-    assert served(fleet_stack)["agents-1"] == requests
+    assert replicas(fleet_stack)["agents-1"]["requests"] == requests
     seen = fleet_stack.fleet("status")
     assert seen.returncode == 1
     assert "agents-1: drained by an operator: `fleet undrain" in seen.stdout

@@ -38,7 +38,7 @@ class SteadyLoad:
     key: str
     model: str = "agent"
     sessions: int = 6
-    think_s: float = 0.1
+    think_s: float = 0.25
     outcomes: list[Outcome] = field(default_factory=list)
     _stopped: threading.Event = field(default_factory=threading.Event)
 
@@ -87,6 +87,17 @@ class SteadyLoad:
 
 def ask(endpoint: str, key: str, model: str, session: str, *, stream: bool, tokens: int = TOKENS) -> str:
     """One request that asks for exactly so many tokens; "" when they all came, else what happened instead."""
+    return _ask(endpoint, key, model, session, stream=stream, tokens=tokens)[0]
+
+
+def replica_of(endpoint: str, key: str, model: str, session: str) -> str:
+    """Which replica answers the session now, as the gateway says."""
+    fault, replica = _ask(endpoint, key, model, session, stream=False, tokens=1)
+    assert fault == ""
+    return replica
+
+
+def _ask(endpoint: str, key: str, model: str, session: str, *, stream: bool, tokens: int) -> tuple[str, str]:
     body: dict[str, Any] = {
         "model": model,
         "messages": [{"role": "user", "content": f"{session} asks"}],
@@ -106,12 +117,13 @@ def ask(endpoint: str, key: str, model: str, session: str, *, stream: bool, toke
         answer = connection.getresponse()
         text = answer.read().decode()
     except (OSError, http.client.HTTPException) as error:
-        return f"{type(error).__name__}: {error}"
+        return f"{type(error).__name__}: {error}", ""
     finally:
         connection.close()
     if answer.status != 200:
-        return f"status {answer.status}: {text[:200]}"
-    return _stream_fault(text) if stream else _answer_fault(text, tokens)
+        return f"status {answer.status}: {text[:200]}", ""
+    fault = _stream_fault(text) if stream else _answer_fault(text, tokens)
+    return fault, answer.headers.get("X-Fleet-Replica", "")
 
 
 def _answer_fault(text: str, tokens: int) -> str:
