@@ -16,6 +16,9 @@ from support.waiting import wait_for_output, wait_until
 
 NODES = ("node-1", "node-2", "node-3")
 
+FAILOVER_LIMIT_S = 240
+"""On a computer that is busy with other tests; alone it takes seven seconds."""
+
 
 @pytest.fixture(scope="module")
 def stores(lab_ready: None) -> Iterator[dict[str, StateLab]]:  # noqa: ARG001 - to have it first
@@ -49,7 +52,7 @@ def followers(store: StateLab) -> int:
 def test_the_plans_first_node_begins_as_the_primary_and_the_others_follow_it(
     stores: dict[str, StateLab],
 ) -> None:
-    wait_until(lambda: followers(stores["node-1"]) == 2, "two followers")
+    wait_until(lambda: followers(stores["node-1"]) == 2, "two followers", FAILOVER_LIMIT_S)
     assert [role(stores[name]) for name in NODES] == ["master", "slave", "slave"]
 
 
@@ -75,12 +78,12 @@ def test_a_primary_that_dies_costs_no_turn_and_comes_back_as_a_follower(
         wait_for_output(busy, "busy")
         dead.node.try_sh("systemctl poweroff --no-block --force --force")
         others = {name: store for name, store in stores.items() if store is not dead}
-        wait_until(lambda: primary(others) != "", "another primary")
+        wait_until(lambda: primary(others) != "", "another primary", FAILOVER_LIMIT_S)
         assert answer_of(busy) == {"answer": [80, 80, 80, 80]}
     new = stores[primary(others)]
     lab.start(dead.node.state)
-    wait_until(lambda: role(dead) == "slave", "the dead one follows")
-    wait_until(lambda: followers(new) == 2, "both follow")
+    wait_until(lambda: role(dead) == "slave", "the dead one follows", FAILOVER_LIMIT_S)
+    wait_until(lambda: followers(new) == 2, "both follow", FAILOVER_LIMIT_S)
     assert dead.cli("DBSIZE") == new.cli("DBSIZE")
 
 
