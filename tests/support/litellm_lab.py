@@ -64,6 +64,10 @@ def litellm_plan(address: str, engines: Sequence[StandInEngine]) -> GatewayPlan:
         dataclasses.replace(pool("long", engines[-1:], first=len(engines) - 1), role="long"),
     )
     plan = dataclasses.replace(
-        gateway_plan(address, engines), kind="litellm", pools=pools, client_keys=("second",)
+        gateway_plan(address, engines),
+        kind="litellm",
+        pools=pools,
+        client_keys=("second",),
+        drain_timeout_s=60,
     )
     return dataclasses.replace(plan, litellm=plan_litellm(FLEET, plan.port, pools, "agents", lab=True))

@@ -23,7 +23,7 @@ HERE = Path(__file__).resolve().parent
 FIRST_PASSED_FD = 3
 WORKERS_LEAST, WORKERS_MOST = 2, 8
 START_LIMIT_S = 120
-ACCEPTED_GRACE_S = 2
+GRACE_TURNS, GRACE_TURN_S = 20, 0.1
 OWN_KEY = "LITELLM_MASTER_KEY"
 
 shut_down_at_once = uvicorn.Server.shutdown
@@ -39,10 +39,14 @@ def application() -> App:
 
 
 async def shut_down_patiently(server: uvicorn.Server, sockets: list[socket.socket] | None = None) -> None:
-    """Accepts no more, and waits for the requests of those who were accepted a moment ago, whom uvicorn would cut."""
+    """Accepts no more, and waits for the requests of those who were accepted a moment ago, whom uvicorn would cut.
+
+    In many short turns: after a busy moment one long wait would be over before a byte of theirs was read.
+    """
     for listener in server.servers:
         listener.close()
-    await asyncio.sleep(ACCEPTED_GRACE_S)
+    for _ in range(GRACE_TURNS):
+        await asyncio.sleep(GRACE_TURN_S)
     await shut_down_at_once(server, sockets)
 
 
