@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from support.traces import ROOT
 from tools.stack import completion
 from tools.stack.completion import base_url
 from tools.stack.crash import Lock, is_plugin, parse_lock
 from tools.stack.environment import Layout, additions, is_logged_in, write_passphrase
 from tools.stack.errors import StackError
+from tools.stack.parts import needed_parts
 
 LAYOUT = Layout(repo=Path("/repo"), pulumi_bin=Path("/cache/pulumi/bin"), state=Path("/state"))
 
@@ -143,3 +145,16 @@ def test_a_refused_key_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(completion, "_call", call)
     with pytest.raises(StackError, match="answered 401"):
         completion.wait_until_available("http://a", "wrong", print)
+
+
+@pytest.mark.parametrize(
+    ("spec", "parts"),
+    [
+        ("tests/golden/specs/litellm.fleet.yaml", ("litellm",)),
+        ("stacks/stage2.fleet.yaml", ()),
+        ("stacks/production.fleet.yaml", ()),
+        ("stacks/there-is-none.fleet.yaml", ()),
+    ],
+)
+def test_only_a_lab_stack_behind_litellm_waits_for_its_packages(spec: str, parts: tuple[str, ...]) -> None:
+    assert needed_parts(ROOT / spec) == parts
