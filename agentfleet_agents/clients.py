@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -43,9 +44,12 @@ _PASSING = (LostConnection, TimedOut, ReadOnlyError, OSError)
 """What a restart or a failover causes. OSError is a refused connection, which the client library itself never retries:
 with its own settings a restart costs every turn that needs a new connection."""
 
+REFUSED_WAITS_S = (0.2, 0.5, 1, *(2,) * 29)
+"""For a new primary that refuses writes until a follower has found it (NOREPLICAS), after a failover: a minute. On an
+idle computer a follower takes two seconds, on a busy one more than ten."""
 
-_WAITS_S = (0.2, 0.5, 1, 2, 2, 2, 2, 2)
-"""For a new primary that refuses writes until a follower has found it (NOREPLICAS): seconds, after a failover."""
+_WATCHING_WAIT_S = 0.6
+"""The same for a transaction that watches keys: its caller asks again, up to 100 times without a pause of its own."""
 
 
 class StrictValkey(Valkey):
@@ -53,14 +57,7 @@ class StrictValkey(Valkey):
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
         """One command."""
-        with _named():
-            for wait_s in _WAITS_S:
-                try:
-                    return super().execute_command(*args, **options)
-                except ResponseError as error:
-                    _only_for_now(error)
-                    time.sleep(wait_s)
-            return super().execute_command(*args, **options)
+        return _patiently(partial(super().execute_command, *args, **options))
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
         """Commands in one go, under the same rule."""
@@ -71,17 +68,13 @@ class _StrictPipeline(Pipeline):
     command_stack: list[Any]
 
     def execute(self, raise_on_error: bool = True) -> Any:
-        commands, watching = list(self.command_stack), self.watching
-        with _named():
-            for wait_s in _WAITS_S:
-                try:
-                    return super().execute(raise_on_error)
-                except ResponseError as error:
-                    _only_for_now(error)
-                    time.sleep(wait_s)
-                    _refuse_unwatched(watching, error)
-                    self.command_stack = list(commands)
-            return super().execute(raise_on_error)
+        run, commands = partial(super().execute, raise_on_error), list(self.command_stack)
+
+        def once() -> Any:
+            self.command_stack = list(commands)
+            return run()
+
+        return _patiently(once, watching=self.watching)
 
     def immediate_execute_command(self, *args: Any, **options: Any) -> Any:
         with _named():
@@ -93,14 +86,7 @@ class StrictAsyncValkey(aio.Valkey):
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         """One command."""
-        with _named():
-            for wait_s in _WAITS_S:
-                try:
-                    return await super().execute_command(*args, **options)
-                except ResponseError as error:
-                    _only_for_now(error)
-                    await asyncio.sleep(wait_s)
-            return await super().execute_command(*args, **options)
+        return await _patiently_async(partial(super().execute_command, *args, **options))
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> AsyncPipeline:
         """Commands in one go, under the same rule."""
@@ -111,17 +97,13 @@ class _StrictAsyncPipeline(AsyncPipeline):
     command_stack: list[Any]
 
     async def execute(self, raise_on_error: bool = True) -> Any:
-        commands, watching = list(self.command_stack), self.watching
-        with _named():
-            for wait_s in _WAITS_S:
-                try:
-                    return await super().execute(raise_on_error)
-                except ResponseError as error:
-                    _only_for_now(error)
-                    await asyncio.sleep(wait_s)
-                    _refuse_unwatched(watching, error)
-                    self.command_stack = list(commands)
-            return await super().execute(raise_on_error)
+        run, commands = partial(super().execute, raise_on_error), list(self.command_stack)
+
+        async def once() -> Any:
+            self.command_stack = list(commands)
+            return await run()
+
+        return await _patiently_async(once, watching=self.watching)
 
     async def immediate_execute_command(self, *args: Any, **options: Any) -> Any:
         with _named():
@@ -154,15 +136,49 @@ def strict_async_client(settings: FleetSettings) -> StrictAsyncValkey:
     return StrictAsyncValkey(connection_pool=pool)
 
 
+def _patiently(call: Callable[[], Any], watching: bool = False) -> Any:
+    """What the call returns, asked again while the store refuses writes because its followers are missing."""
+    with _named():
+        for wait_s in _waits_s(watching):
+            try:
+                return call()
+            except ResponseError as error:
+                _only_for_now(error)
+                time.sleep(wait_s)
+                _refuse_unwatched(watching, error)
+        return call()
+
+
+async def _patiently_async(call: Callable[[], Awaitable[Any]], watching: bool = False) -> Any:
+    with _named():
+        for wait_s in _waits_s(watching):
+            try:
+                return await call()
+            except ResponseError as error:
+                _only_for_now(error)
+                await asyncio.sleep(wait_s)
+                _refuse_unwatched(watching, error)
+        return await call()
+
+
+def _waits_s(watching: bool) -> tuple[float, ...]:
+    return (_WATCHING_WAIT_S,) if watching else REFUSED_WAITS_S
+
+
 @contextmanager
 def _named() -> Iterator[None]:
-    """A watched key that changed is part of a transaction's play, and no error."""
+    """A watched key that changed is part of a transaction's play, and no error.
+
+    Of a transaction's error only the store's own words are told: the client library puts the whole command before them,
+    and with it what an agent was told.
+    """
     try:
         yield
     except WatchError:
         raise
     except ValkeyError as error:
-        raise StateUnavailable(f"the state store: {error}") from error
+        words = str(error).rpartition(" of pipeline caused error: ")[2]
+        raise StateUnavailable(f"the state store: {words}") from None
 
 
 def _only_for_now(error: ResponseError) -> None:

@@ -43,9 +43,15 @@ def say() -> list[str]:
         return words
 
 
+def lose_patience() -> None:
+    """From now on one retry, whatever the reason."""
+    clients.RETRIES = 1
+    clients.REFUSED_WAITS_S = (0,)
+
+
 def say_impatiently() -> list[str]:
     """The same with a single retry, for a server that will not come back."""
-    clients.RETRIES = 1
+    lose_patience()
     return say()
 
 
@@ -61,7 +67,7 @@ def say_async() -> list[str]:
 
 
 def say_async_impatiently() -> list[str]:
-    clients.RETRIES = 1
+    lose_patience()
     return say_async()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -70,6 +71,41 @@ def test_a_read_that_is_refused_is_an_error_and_no_empty_session(
     assert "lrange" in refused["said"]
     assert agent.does(f"say{way}") == {"answer": ["hello", "1", "hello", "3"]}
     agent.does(f"forget{way}")
+
+
+@pytest.fixture
+def without_followers(store: StateLab) -> Iterator[None]:
+    """A primary that refuses writes until a follower has found it, as after a failover."""
+    store.cli("CONFIG SET min-replicas-to-write 1")
+    yield
+    store.cli("CONFIG SET min-replicas-to-write 0")
+
+
+def refused_writes(store: StateLab) -> int:
+    found = re.search(r"errorstat_NOREPLICAS:count=(\d+)", store.cli("INFO errorstats"))
+    return int(found[1]) if found else 0
+
+
+@pytest.mark.usefixtures("without_followers")
+@pytest.mark.parametrize("way", ["", "_async"])
+def test_a_turn_waits_for_a_primary_that_has_no_followers_yet(
+    agent: Agent, store: StateLab, way: str
+) -> None:
+    before = refused_writes(store)
+    with agent.start(f"say{way}") as turn:
+        wait_until(lambda: refused_writes(store) > before + 2, "refused three times")
+        store.cli("CONFIG SET min-replicas-to-write 0")
+        assert answer_of(turn) == {"answer": ["hello", "1"]}
+    agent.does(f"forget{way}")
+
+
+@pytest.mark.usefixtures("without_followers")
+@pytest.mark.parametrize("way", ["", "_async"])
+def test_a_refused_write_is_told_in_the_store_s_words_without_the_session_s(agent: Agent, way: str) -> None:
+    assert agent.does(f"say{way}_impatiently") == {
+        "error": "StateUnavailable",
+        "said": "the state store: NOREPLICAS Not enough good replicas to write.",
+    }
 
 
 @pytest.mark.parametrize("way", ["", "_async"])

@@ -21,7 +21,7 @@ from support.traces import ROOT
 from tools.stack.generated import ca_certificate
 
 CLIENT = ROOT / "tests" / "node" / "state_client.py"
-LIMIT_S = 120
+LIMIT_S = 240
 QUIET = {"CREWAI_DISABLE_TELEMETRY": "true", "CREWAI_TRACING_ENABLED": "false", "OTEL_SDK_DISABLED": "true"}
 
 
