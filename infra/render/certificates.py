@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 from dataclasses import dataclass
 
 from infra.plan.gateway import GatewayPlan
 from infra.render.templates import template_text
+from infra.spec.addresses import is_ipv4
 from infra.spec.kinds import TlsKind
 from provisioning.state import Artifact
 
@@ -38,14 +38,12 @@ def tls_files(gateway: GatewayPlan) -> TlsFiles | None:
     key = f"certificate for {', '.join(names)}"
     folder = f"{_CERTIFICATES_FOLDER}/{gateway.unit}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
     script = template_text(
-        "nginx/certificate.sh.j2", names=names, subject_names=",".join(map(_subject_name, names))
+        "nginx/certificate.sh.j2", names=names, subject_names=",".join(map(subject_name, names))
     )
     artifact = Artifact(key=key, title=key, script=script, timeout_s=60)
     return TlsFiles(f"{folder}/certificate.pem", f"{folder}/key.pem", {folder: artifact})
 
 
-def _subject_name(name: str) -> str:
-    try:
-        return f"IP:{ipaddress.IPv4Address(name)}"
-    except ValueError:
-        return f"DNS:{name}"
+def subject_name(name: str) -> str:
+    """A name of a certificate's subject, in the words of openssl's subjectAltName."""
+    return f"{'IP' if is_ipv4(name) else 'DNS'}:{name}"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from infra.plan.fleet_plan import FleetPlan, NodePlan
 from infra.plan.guards import STATE
 from infra.plan.state import CA_SECRET, SERVICE, StateMember, StatePlan
+from infra.render.certificates import subject_name
 from infra.render.firewall import firewall_unit, port_guard
 from infra.render.sentinel import sentinel_files, sentinel_units
 from infra.render.templates import template_text
@@ -178,7 +178,7 @@ def _certificate(plan: FleetPlan, state: StatePlan, member: StateMember) -> dict
     if not state.tls:
         return {}
     addresses = dict.fromkeys((member.address, member.listen_address, "127.0.0.1", "localhost"))
-    names = tuple(_alternative_name(address) for address in addresses)
+    names = tuple(subject_name(address) for address in addresses)
     digest = hashlib.sha256(" ".join(names).encode()).hexdigest()[:12]
     script = template_text(
         "redis/certificate.sh.j2",
@@ -193,10 +193,3 @@ def _certificate(plan: FleetPlan, state: StatePlan, member: StateMember) -> dict
     return {
         folder: Artifact(key=" ".join(names), title="the store's certificate", script=script, timeout_s=120)
     }
-
-
-def _alternative_name(address: str) -> str:
-    try:
-        return f"IP:{ipaddress.IPv4Address(address)}"
-    except ipaddress.AddressValueError:
-        return f"DNS:{address}"

@@ -28,7 +28,7 @@ _DNS_NAME = re.compile(rf"(?=.{{1,253}}\Z){LABEL}(?:\.{LABEL})*")
 
 
 def _address(value: str) -> str:
-    if _is_ipv4(value):
+    if is_ipv4(value):
         return value
     if _is_ipv6(value):
         raise ValueError("is an IPv6 address, which is not built yet: give an IPv4 address or a DNS name")
@@ -44,7 +44,7 @@ def _address(value: str) -> str:
 def _own_address(value: str) -> str:
     if _is_ipv6(value):
         raise ValueError("is an IPv6 address, which is not built yet: give an IPv4 address")
-    if not _is_ipv4(value):
+    if not is_ipv4(value):
         raise ValueError(
             f"must be an IPv4 address of the machine's own, such as 10.0.0.7, not {shown(value)}"
         )
@@ -70,7 +70,7 @@ def _network(value: Any) -> IPv4Network:
     address, _, prefix = value.partition("/")
     if _is_ipv6(address):
         raise ValueError("is an IPv6 network, which is not built yet: give an IPv4 network")
-    if not _is_ipv4(address) or not re.fullmatch(r"[0-9]{0,2}", prefix) or int(prefix or 32) > 32:
+    if not is_ipv4(address) or not re.fullmatch(r"[0-9]{0,2}", prefix) or int(prefix or 32) > 32:
         raise ValueError(f"must be a network such as 198.51.100.0/24, not {shown(value)}")
     network = IPv4Network((address, int(prefix or 32)), strict=False)
     if str(network.network_address) != address:
@@ -80,7 +80,8 @@ def _network(value: Any) -> IPv4Network:
     return network
 
 
-def _is_ipv4(text: str) -> bool:
+def is_ipv4(text: str) -> bool:
+    """Whether an address is an IPv4 address, not a name."""
     try:
         IPv4Address(text)
     except AddressValueError:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import AddressValueError, IPv4Address
 
+from infra.spec.addresses import is_ipv4
 from infra.spec.document import Fault
 from infra.spec.fleet import FleetSpec
 from infra.spec.gateway import INNER_PORT_STEP
@@ -68,15 +68,6 @@ def machines_behind_a_gateway_have_addresses(spec: FleetSpec) -> Iterator[Fault]
     if spec.gateway.kind is GatewayKind.NONE:
         return
     for index, host in enumerate(spec.nodes.hosts):
-        if host.listen_address is None and not is_number(host.address):
+        if host.listen_address is None and not is_ipv4(host.address):
             text = f"is missing: behind a gateway {host.name} needs the machine's own IPv4 address, not a name alone"
             yield Fault(("nodes", "hosts", index, "listen_address"), text)
-
-
-def is_number(address: str) -> bool:
-    """Whether an address is an IPv4 address, not a name."""
-    try:
-        IPv4Address(address)
-    except AddressValueError:
-        return False
-    return True

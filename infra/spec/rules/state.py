@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from infra.spec.addresses import is_ipv4
 from infra.spec.document import Fault, Path
 from infra.spec.fleet import FleetSpec
 from infra.spec.kinds import GatewayKind, StateHa, StateKind
 from infra.spec.problems import did_you_mean
-from infra.spec.rules.gateway import is_number
 from infra.spec.rules.pools import nodes_of, ports_of
 from infra.spec.state import SENTINEL_PORT_STEP
 
@@ -75,7 +75,7 @@ def machines_of_the_store_have_addresses(spec: FleetSpec) -> Iterator[Fault]:
         return
     places = _places(spec)
     for index, host in enumerate(spec.nodes.hosts):
-        if host.name in places and host.listen_address is None and not is_number(host.address):
+        if host.name in places and host.listen_address is None and not is_ipv4(host.address):
             text = f"is missing: with a state store {host.name} needs the machine's own IPv4 address, not a name alone"
             yield Fault(("nodes", "hosts", index, "listen_address"), text)
 
