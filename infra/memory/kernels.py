@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from infra.memory.quantization import MXFP4, Scheme
+from infra.memory.quantization.schemes import MXFP4, Scheme
 
 
 @dataclass(frozen=True)

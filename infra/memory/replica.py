@@ -9,7 +9,8 @@ from infra.catalog.models import Model
 from infra.memory.config import Config
 from infra.memory.families import build_network
 from infra.memory.network import Network, StateCache
-from infra.memory.quantization import QuantizationPlan, read_plan
+from infra.memory.quantization.plan import QuantizationPlan
+from infra.memory.quantization.reading import read_plan
 from infra.memory.settings import EngineSettings, Limits, element_bytes, resolve_limits
 from infra.memory.versions import Version
 

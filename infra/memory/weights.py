@@ -9,7 +9,7 @@ from infra.errors import SizingError
 from infra.memory.kernels import PLAIN, expert_kernel
 from infra.memory.network import Layer, Network
 from infra.memory.overheads import runtime_counted_as_weights
-from infra.memory.quantization import Scheme
+from infra.memory.quantization.schemes import Scheme
 from infra.memory.replica import Replica
 from infra.memory.settings import stored_element_bytes
 from infra.memory.tensors import EXPERT_SPLITS, Split, Tensor

@@ -6,17 +6,9 @@ import pytest
 
 from infra.errors import SizingError
 from infra.memory.config import Config
-from infra.memory.quantization import (
-    FP8_ROWS,
-    FP8_TENSOR,
-    INT8_ROWS,
-    MXFP4,
-    NF4,
-    NVFP4,
-    Scheme,
-    patterns,
-    read_plan,
-)
+from infra.memory.quantization.plan import patterns
+from infra.memory.quantization.reading import read_plan
+from infra.memory.quantization.schemes import FP8_ROWS, FP8_TENSOR, INT8_ROWS, MXFP4, NF4, NVFP4, Scheme
 
 # a matrix of 4096 x 14336 = 58,720,256 weights
 SIZES = [
