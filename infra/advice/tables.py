@@ -12,10 +12,13 @@ from infra.advice.fleet_advice import Alternative, FleetAdvice, OfferVerdict, Po
 from infra.plan.text import count_text
 
 
-def advice_tables(name: str, advice: FleetAdvice, *, with_offers: bool) -> Group:
-    """Everything that `fleet advise` prints; each offer's own verdict only where the operator stated the offers."""
+def advice_tables(subject: str, advice: FleetAdvice, *, with_offers: bool) -> Group:
+    """Everything that `fleet advise` prints about `subject`, a fleet and its sessions.
+
+    Each offer's own verdict only where the operator stated the offers.
+    """
     return Group(
-        _heading(name, advice),
+        _heading(subject, advice),
         _rentals(advice.rentals),
         _pools(advice.pools),
         *map(_alternatives, advice.pools),
@@ -25,10 +28,9 @@ def advice_tables(name: str, advice: FleetAdvice, *, with_offers: bool) -> Group
     )
 
 
-def _heading(name: str, advice: FleetAdvice) -> Text:
-    sessions = count_text(sum(pool.sessions for pool in advice.pools), "session")
+def _heading(subject: str, advice: FleetAdvice) -> Text:
     machines = f"{count_text(advice.nodes, 'node')} with {count_text(advice.gpus, 'GPU')}"
-    text = f"{name}: {machines} for {sessions}, {_dollars(advice.price_per_hour)} per hour"
+    text = f"{subject} on {machines}, {_dollars(advice.price_per_hour)} per hour"
     return Text(text, style="bold")
 
 

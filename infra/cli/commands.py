@@ -65,6 +65,7 @@ def advise(
 ) -> None:
     """Print which machines to rent for a spec, whatever its nodes are: the cheapest that fit, and why not others."""
     from infra.advice.command import advise_spec
+    from infra.plan.demand import sessions_of
     from infra.plan.read_models import read_models
     from infra.spec import load
 
@@ -75,8 +76,10 @@ def advise(
         print_json(advice.to_dict())
         return
     from infra.advice.tables import advice_tables
+    from infra.plan.text import count_text
 
-    print_tables(advice_tables(asked.name, advice, with_offers=bool(offer)))
+    sessions = count_text(sessions_of(asked.workload), "session")
+    print_tables(advice_tables(f"{asked.name}: {sessions}", advice, with_offers=bool(offer)))
 
 
 @app.command()
@@ -115,7 +118,7 @@ def check(spec: SpecPath) -> None:
             print(f"warning: {note.path}: {note.text}")
     if shortfalls := [f"{note.path}: {note.text}" for note in decided.notes if note.severity == "shortfall"]:
         raise PlanError("\n".join(shortfalls))
-    sessions = count_text(sum(item.sessions for item in decided.demand), "session")
+    sessions = count_text(decided.sessions, "session")
     print(f"{spec}: {sessions} on {count_text(len(decided.replicas), 'replica')} fit")
 
 

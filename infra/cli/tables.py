@@ -44,7 +44,7 @@ def plan_tables(plan: FleetPlan) -> RenderableType:
 
 
 def _heading(plan: FleetPlan) -> Text:
-    sessions = count_text(sum(item.sessions for item in plan.demand), "session")
+    sessions = count_text(plan.sessions, "session")
     text = f"{plan.name}: stage {plan.stage}, {sessions}, {cost_text(plan.cost_per_hour)}, {plan.endpoint}"
     return Text(text, style="bold")
 

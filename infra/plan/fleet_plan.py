@@ -181,11 +181,14 @@ class ReplicaPlan:
 class FleetPlan:
     """Every decision of one fleet.
 
+    `sessions` are those that the workload has open at once. Pools for long sessions have seats beyond them, since which
+    session gets long is not known.
     `cost_per_hour` is the total of `cost`, the bill: whole machines, in US dollars; None if a price is missing.
     """
 
     name: str
     stage: int
+    sessions: int
     demand: tuple[Demand, ...]
     pools: tuple[PoolPlan, ...]
     nodes: tuple[NodePlan, ...]

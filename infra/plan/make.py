@@ -43,9 +43,11 @@ def make_plan(spec: FleetSpec, models: Mapping[str, Model]) -> FleetPlan:
     beside = {gateway.node} if gateway else set()
     beside |= {member.node for member in state.members} if state else set()
     cost = bill(nodes, replicas)
+    sessions = sessions_of(spec.workload)
     return FleetPlan(
         name=spec.name,
-        stage=stage_of(sessions_of(spec.workload)),
+        stage=stage_of(sessions),
+        sessions=sessions,
         demand=tuple(choice.demand for choice in choices),
         pools=tuple(pools),
         nodes=nodes,

@@ -15,6 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from infra.day_two.metrics import sample_values
 from support.traces import ROOT
 
 LIMIT_S = 240
@@ -83,14 +84,9 @@ class PrefixCache:
 
 def read_prefix_cache(metrics: str) -> PrefixCache:
     """The counters in the text of an engine's /metrics."""
-
-    def counted(name: str) -> int:
-        return int(
-            float(re.findall(rf"^vllm:prefix_cache_{name}_total{{.*}} (\S+)$", metrics, re.MULTILINE)[0])
-        )
-
     [block] = re.findall(r'^vllm:cache_config_info{.*[,{]block_size="(\d+)"', metrics, re.MULTILINE)
-    return PrefixCache(counted("queries"), counted("hits"), int(block))
+    queried, hit = (sample_values(metrics, f"vllm:prefix_cache_{name}_total") for name in ("queries", "hits"))
+    return PrefixCache(int(sum(queried)), int(sum(hit)), int(block))
 
 
 def killed_workflow_resumes(host: AgentHost, name: str) -> list[Event]:

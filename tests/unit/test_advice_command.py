@@ -52,7 +52,7 @@ def test_tables_say_what_to_rent_what_it_carries_and_why_not_others(advise: Run)
     code, out, err = advise(*OFFERS, **MIXED)
     assert (code, err) == (0, "")
     for words in (
-        "rented: 3 nodes with 24 GPUs for 300 sessions, $48.00 per hour",
+        "rented: 300 sessions on 3 nodes with 24 GPUs, $48.00 per hour",
         "1  one: 8x H100-PCIe  4 x boss",
         "stated",
         "Alternatives for workers, with what the fleet would cost (6 other splits in --format json)",
