@@ -29,27 +29,13 @@ from valkey.exceptions import TimeoutError as TimedOut
 from valkey.retry import Retry
 from valkey.sentinel import Sentinel
 
+from agentfleet_agents import patience
 from agentfleet_agents.errors import StateUnavailable
 from agentfleet_agents.settings import FleetSettings, Sentinels
 
-CONNECTIONS = 32
-WAIT_FOR_CONNECTION_S = 20
-RETRIES = 7
-LONGEST_PAUSE_S = 2
-"""About 9 s for a new connection, and for a command on one that broke each of so many times as long: a restart of the
-store takes 3 s, a Sentinel's failover 6.4 s (measured)."""
-
-_FIRST_PAUSE_S = 0.1
 _PASSING = (LostConnection, TimedOut, ReadOnlyError, OSError)
 """What a restart or a failover causes. OSError is a refused connection, which the client library itself never retries:
 with its own settings a restart costs every turn that needs a new connection."""
-
-REFUSED_WAITS_S = (0.2, 0.5, 1, *(2,) * 29)
-"""For a new primary that refuses writes until a follower has found it (NOREPLICAS), after a failover: a minute. On an
-idle computer a follower takes two seconds, on a busy one more than ten."""
-
-_WATCHING_WAIT_S = 0.6
-"""The same for a transaction that watches keys: its caller asks again, up to 100 times without a pause of its own."""
 
 
 class StrictValkey(Valkey):
@@ -112,27 +98,23 @@ class _StrictAsyncPipeline(AsyncPipeline):
 
 def strict_client(settings: FleetSettings) -> StrictValkey:
     """A client of the store, or of whichever server is its primary now. It connects when it is first used."""
-    patience = {"retry": Retry(_pauses(), RETRIES), "retry_on_error": list(_PASSING)}
+    patient = {"retry": Retry(_pauses(), patience.RETRIES), "retry_on_error": list(_PASSING)}
     if settings.sentinels:
         asked, options = _sentinel_options(settings.valkey_url)
         sentinel = Sentinel(list(settings.sentinels.addresses), sentinel_kwargs=asked, **options)
-        return sentinel.master_for(settings.sentinels.primary, valkey_class=StrictValkey, **patience)
-    pool = BlockingConnectionPool.from_url(
-        settings.valkey_url, max_connections=CONNECTIONS, timeout=WAIT_FOR_CONNECTION_S, **patience
-    )
+        return sentinel.master_for(settings.sentinels.primary, valkey_class=StrictValkey, **patient)
+    pool = BlockingConnectionPool.from_url(settings.valkey_url, **_pool_sizes(), **patient)
     return StrictValkey(connection_pool=pool)
 
 
 def strict_async_client(settings: FleetSettings) -> StrictAsyncValkey:
     """The same for asyncio."""
-    patience = {"retry": AsyncRetry(_pauses(), RETRIES), "retry_on_error": list(_PASSING)}
+    patient = {"retry": AsyncRetry(_pauses(), patience.RETRIES), "retry_on_error": list(_PASSING)}
     if settings.sentinels:
         asked, options = _sentinel_options(settings.valkey_url)
         sentinel = AsyncSentinel(list(settings.sentinels.addresses), sentinel_kwargs=asked, **options)
-        return sentinel.master_for(settings.sentinels.primary, valkey_class=StrictAsyncValkey, **patience)
-    pool = aio.BlockingConnectionPool.from_url(
-        settings.valkey_url, max_connections=CONNECTIONS, timeout=WAIT_FOR_CONNECTION_S, **patience
-    )
+        return sentinel.master_for(settings.sentinels.primary, valkey_class=StrictAsyncValkey, **patient)
+    pool = aio.BlockingConnectionPool.from_url(settings.valkey_url, **_pool_sizes(), **patient)
     return StrictAsyncValkey(connection_pool=pool)
 
 
@@ -143,7 +125,8 @@ def _patiently(call: Callable[[], Any], watching: bool = False) -> Any:
             try:
                 return call()
             except ResponseError as error:
-                _only_for_now(error)
+                if not patience.is_refused_for_now(error):
+                    raise
                 time.sleep(wait_s)
                 _refuse_unwatched(watching, error)
         return call()
@@ -155,14 +138,15 @@ async def _patiently_async(call: Callable[[], Awaitable[Any]], watching: bool = 
             try:
                 return await call()
             except ResponseError as error:
-                _only_for_now(error)
+                if not patience.is_refused_for_now(error):
+                    raise
                 await asyncio.sleep(wait_s)
                 _refuse_unwatched(watching, error)
         return await call()
 
 
 def _waits_s(watching: bool) -> tuple[float, ...]:
-    return (_WATCHING_WAIT_S,) if watching else REFUSED_WAITS_S
+    return (patience.WATCHING_WAIT_S,) if watching else patience.REFUSED_WAITS_S
 
 
 @contextmanager
@@ -181,12 +165,6 @@ def _named() -> Iterator[None]:
         raise StateUnavailable(f"the state store: {words}") from None
 
 
-def _only_for_now(error: ResponseError) -> None:
-    """Raises it again unless it says that nothing was written because followers are missing."""
-    if "NOREPLICAS" not in str(error):
-        raise error
-
-
 def _refuse_unwatched(watching: bool, error: ResponseError) -> None:
     """A transaction that watches keys has lost its watch with the refusal: its caller reads them again."""
     if watching:
@@ -194,7 +172,11 @@ def _refuse_unwatched(watching: bool, error: ResponseError) -> None:
 
 
 def _pauses() -> ExponentialBackoff:
-    return ExponentialBackoff(cap=LONGEST_PAUSE_S, base=_FIRST_PAUSE_S)
+    return ExponentialBackoff(cap=patience.LONGEST_PAUSE_S, base=patience.FIRST_PAUSE_S)
+
+
+def _pool_sizes() -> dict[str, Any]:
+    return {"max_connections": patience.CONNECTIONS, "timeout": patience.WAIT_FOR_CONNECTION_S}
 
 
 def _sentinel_options(url: str) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -10,7 +10,9 @@ share. REDIS_URL it reads itself, for its locks.
 from __future__ import annotations
 
 import json
-from functools import cache
+import time
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Any
 
 from crewai.flow.persistence import FlowPersistence
@@ -19,20 +21,20 @@ from pydantic import BaseModel
 from redis import BlockingConnectionPool, Redis
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as LostConnection
-from redis.exceptions import ReadOnlyError
+from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as TimedOut
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
+from agentfleet_agents import patience
+from agentfleet_agents.errors import StateUnavailable
 from agentfleet_agents.settings import FleetSettings, fleet_settings
 
 PREFIX = "flow:"
-_CONNECTIONS, _WAIT_FOR_CONNECTION_S = 32, 20
-_RETRIES, _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 7, 0.1, 2
 
 
 class StoredFlows(FlowPersistence):
-    """One key for each flow, kept as long as sessions are. An error of the store is an error of the flow."""
+    """One key for each flow, kept as long as sessions are. An error of the store ends the flow: StateUnavailable."""
 
     settings: FleetSettings
 
@@ -42,11 +44,12 @@ class StoredFlows(FlowPersistence):
     def save_state(self, flow_uuid: str, method_name: str, state_data: dict[str, Any] | BaseModel) -> None:  # noqa: ARG002
         """The state after a method, in the place of the one before."""
         state = state_data.model_dump(mode="json") if isinstance(state_data, BaseModel) else state_data
-        _client(self.settings).set(PREFIX + flow_uuid, json.dumps(state), ex=self.settings.state_ttl_s)
+        set_key = _client(self.settings).set
+        _patiently(partial(set_key, PREFIX + flow_uuid, json.dumps(state), ex=self.settings.state_ttl_s))
 
     def load_state(self, flow_uuid: str) -> dict[str, Any] | None:
         """The last state that was saved, None when there is none."""
-        found = _client(self.settings).get(PREFIX + flow_uuid)
+        found = _patiently(partial(_client(self.settings).get, PREFIX + flow_uuid))
         return None if found is None else dict(json.loads(found))
 
 
@@ -56,21 +59,40 @@ def keep_flows(settings: FleetSettings | None = None) -> None:
     set_flow_persistence_factory(lambda: StoredFlows(settings=chosen))
 
 
+def _patiently(call: Callable[[], Any]) -> Any:
+    """What the call returns, asked again while the store refuses writes because its followers are missing."""
+    try:
+        for wait_s in patience.REFUSED_WAITS_S:
+            try:
+                return call()
+            except ResponseError as error:
+                if not patience.is_refused_for_now(error):
+                    raise
+                time.sleep(wait_s)
+        return call()
+    except RedisError as error:
+        raise StateUnavailable(f"the state store: {error}") from error
+
+
 @cache
 def _client(settings: FleetSettings) -> Redis:
-    patience = {
-        "retry": Retry(ExponentialBackoff(cap=_LONGEST_PAUSE_S, base=_FIRST_PAUSE_S), _RETRIES),
+    pauses = ExponentialBackoff(cap=patience.LONGEST_PAUSE_S, base=patience.FIRST_PAUSE_S)
+    patient = {
+        "retry": Retry(pauses, patience.RETRIES),
         "retry_on_error": [LostConnection, TimedOut, ReadOnlyError, OSError],
     }
     pool = BlockingConnectionPool.from_url(
-        settings.redis_url, max_connections=_CONNECTIONS, timeout=_WAIT_FOR_CONNECTION_S, **patience
+        settings.redis_url,
+        max_connections=patience.CONNECTIONS,
+        timeout=patience.WAIT_FOR_CONNECTION_S,
+        **patient,
     )
     if settings.sentinels is None:
         return Redis(connection_pool=pool)
     options = {
-        key: value for key, value in pool.connection_kwargs.items() if key not in {"host", "port", *patience}
+        key: value for key, value in pool.connection_kwargs.items() if key not in {"host", "port", *patient}
     }
     secure = {"ssl": True} if settings.redis_url.startswith("rediss:") else {}
     asked = {key: value for key, value in {**options, **secure}.items() if key != "db"}
     sentinel = Sentinel(list(settings.sentinels.addresses), sentinel_kwargs=asked, **options, **secure)
-    return sentinel.master_for(settings.sentinels.primary, **patience)
+    return sentinel.master_for(settings.sentinels.primary, **patient)

@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypedDict
 
 from langgraph.graph import END, START, StateGraph
 
-from agentfleet_agents import clients
+from agentfleet_agents import patience
 from agentfleet_agents.errors import StateDamaged, StateUnavailable
 from agentfleet_agents.langgraph import open_async_saver, open_saver
 
@@ -45,8 +45,8 @@ def say() -> list[str]:
 
 def lose_patience() -> None:
     """From now on one retry, whatever the reason."""
-    clients.RETRIES = 1
-    clients.REFUSED_WAITS_S = (0,)
+    patience.RETRIES = 1
+    patience.REFUSED_WAITS_S = (0,)
 
 
 def say_impatiently() -> list[str]:
@@ -133,9 +133,27 @@ def flow() -> dict[str, Any]:
     return {"id": first.state.id, "counted": counted}
 
 
+def keep_flow() -> dict[str, Any] | None:
+    """The state of a flow, saved as CrewAI does after each of its methods, and read again."""
+    from agentfleet_agents.crewai import StoredFlows
+    from agentfleet_agents.settings import fleet_settings
+
+    store = StoredFlows(settings=fleet_settings())
+    store.save_state("kept", "method", {"count": 11})
+    return store.load_state("kept")
+
+
+def keep_flow_impatiently() -> dict[str, Any] | None:
+    lose_patience()
+    return keep_flow()
+
+
 SCENARIOS: dict[str, Callable[[], Any]] = {
     made.__name__: made
-    for made in (say, say_impatiently, say_async, say_async_impatiently, say_much, forget, forget_async, flow)
+    for made in (
+        *(say, say_impatiently, say_async, say_async_impatiently, say_much),
+        *(forget, forget_async, flow, keep_flow, keep_flow_impatiently),
+    )
 }
 
 

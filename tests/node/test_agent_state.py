@@ -86,23 +86,28 @@ def refused_writes(store: StateLab) -> int:
     return int(found[1]) if found else 0
 
 
+WRITERS = {"say": ["hello", "1"], "say_async": ["hello", "1"], "keep_flow": {"count": 11}}
+
+
 @pytest.mark.usefixtures("without_followers")
-@pytest.mark.parametrize("way", ["", "_async"])
-def test_a_turn_waits_for_a_primary_that_has_no_followers_yet(
-    agent: Agent, store: StateLab, way: str
+@pytest.mark.parametrize("writer", WRITERS)
+def test_an_agent_waits_for_a_primary_that_has_no_followers_yet(
+    agent: Agent, store: StateLab, writer: str
 ) -> None:
     before = refused_writes(store)
-    with agent.start(f"say{way}") as turn:
+    with agent.start(writer) as writing:
         wait_until(lambda: refused_writes(store) > before + 2, "refused three times")
         store.cli("CONFIG SET min-replicas-to-write 0")
-        assert answer_of(turn) == {"answer": ["hello", "1"]}
-    agent.does(f"forget{way}")
+        assert answer_of(writing) == {"answer": WRITERS[writer]}
+    agent.does("forget")
 
 
 @pytest.mark.usefixtures("without_followers")
-@pytest.mark.parametrize("way", ["", "_async"])
-def test_a_refused_write_is_told_in_the_store_s_words_without_the_session_s(agent: Agent, way: str) -> None:
-    assert agent.does(f"say{way}_impatiently") == {
+@pytest.mark.parametrize("writer", WRITERS)
+def test_a_refused_write_is_told_in_the_store_s_words_without_the_session_s(
+    agent: Agent, writer: str
+) -> None:
+    assert agent.does(f"{writer}_impatiently") == {
         "error": "StateUnavailable",
         "said": "the state store: NOREPLICAS Not enough good replicas to write.",
     }
