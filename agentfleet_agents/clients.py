@@ -162,6 +162,7 @@ def _named() -> Iterator[None]:
         raise
     except ValkeyError as error:
         words = str(error).rpartition(" of pipeline caused error: ")[2]
+        words = words.strip("()',")  # the asyncio client puts a tuple there
         raise StateUnavailable(f"the state store: {words}") from None
 
 

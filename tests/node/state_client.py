@@ -47,6 +47,7 @@ def lose_patience() -> None:
     """From now on one retry, whatever the reason."""
     patience.RETRIES = 1
     patience.REFUSED_WAITS_S = (0,)
+    patience.WATCHING_WAIT_S = 0
 
 
 def say_impatiently() -> list[str]:
