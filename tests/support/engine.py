@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+
+from provisioning.places import cache_dir
 
 LIMIT_S = 500
 
@@ -28,3 +31,22 @@ def answers_of(python: Path, script: Path, questions: Iterable[Any] = ()) -> lis
         )
     assert done.returncode == 0, done.stderr[-3000:]
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+
+
+def kept_answers(
+    python: Path, script: Path, questions: Sequence[Any], programs: Iterable[Path]
+) -> list[dict[str, Any]]:
+    """The same, asked once of each engine: `programs` are the files that decide what it is asked, and how.
+
+    For questions alone whose answers depend on nothing else. `make clean-cache` forgets them.
+    """
+    asked = [str(python.parents[1].resolve()), *map(Path.read_text, sorted(programs)), json.dumps(questions)]
+    digest = hashlib.sha256("\0".join(asked).encode()).hexdigest()[:16]
+    kept = cache_dir() / "answers" / f"{script.stem}-{digest}.json"
+    if not kept.exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        beside = kept.with_suffix(f".{os.getpid()}")
+        beside.write_text(json.dumps(answers_of(python, script, questions)))
+        beside.replace(kept)
+    answers: list[dict[str, Any]] = json.loads(kept.read_text())
+    return answers

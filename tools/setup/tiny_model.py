@@ -20,7 +20,7 @@ class TinyModel(Step):
     engine: Engine
 
     name = "tiny model"
-    why = "random weights and a tokenizer, written here (13 MB)"
+    why = "random weights and a tokenizer, written here (13 MB), and what vLLM finds out about them"
     needs_bytes = 50 << 20
 
     def is_done(self) -> bool:
