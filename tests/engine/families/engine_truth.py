@@ -11,7 +11,7 @@ from infra.catalog.devices import Device
 from infra.catalog.models import Model
 from infra.errors import SizingError
 from infra.memory import EngineSettings, size_replica
-from support.engine import answers_of, kept_answers
+from support.engine import kept_answers
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,8 @@ def plan(case: Case, device: Device) -> Capacity:
 
 
 def built_by_vllm(python: Path, device: Device, cases: Sequence[Case]) -> Answers:
-    """What vLLM's own code makes of each case without weights; a GPU is one that engine_stand_in.py pretends.
-
-    Kept in the cache for as long as the engine, these programs and the cases are the same: asking takes minutes.
-    """
-    return _ask(python, "engine_capacity.py", _as_gpu(device), cases, kept=True)
+    """What vLLM's own code makes of each case without weights; a GPU is one that engine_stand_in.py pretends."""
+    return _ask(python, "engine_capacity.py", _as_gpu(device), cases)
 
 
 def started_by_vllm(python: Path, cases: Sequence[Case]) -> Answers:
@@ -69,16 +66,11 @@ def started_by_vllm(python: Path, cases: Sequence[Case]) -> Answers:
     return _ask(python, "engine_start.py", None, cases)
 
 
-def _ask(
-    python: Path, program: str, gpu: Mapping[str, Any] | None, cases: Sequence[Case], *, kept: bool = False
-) -> Answers:
+def _ask(python: Path, program: str, gpu: Mapping[str, Any] | None, cases: Sequence[Case]) -> Answers:
+    """Asking takes minutes, so answers are kept while the engine, these programs and the cases are the same."""
     questions = [gpu, *({"files": case.files, "flags": flags(case.settings)} for case in cases)]
     script = Path(__file__).with_name(program)
-    answers = (
-        kept_answers(python, script, questions, (*script.parent.glob("engine_*.py"),))
-        if kept
-        else answers_of(python, script, questions)
-    )
+    answers = kept_answers(python, script, questions, script.parent.glob("engine_*.py"))
     return {case.name: _capacity(answer) for case, answer in zip(cases, answers, strict=True)}
 
 
