@@ -10,6 +10,7 @@ from provisioning.state import (
     Artifact,
     Gate,
     OnChange,
+    Peers,
     Probe,
     Ready,
     RenderedFile,
@@ -28,7 +29,7 @@ def service_to_properties(service: ServiceState) -> dict[str, Any]:
         "directories": list(service.directories),
         # A map loses its order on the way to the provider, and what is brought later may need what came before it.
         "artifacts": {
-            path: {**asdict(artifact), "order": order}
+            path: {**_artifact_to_properties(artifact), "order": order}
             for order, (path, artifact) in enumerate(service.artifacts.items())
         },
         "checks": [list(check) for check in service.checks],
@@ -39,6 +40,8 @@ def service_to_properties(service: ServiceState) -> dict[str, Any]:
     if service.rotation:
         rotation = asdict(service.rotation)
         properties["rotation"] = {**rotation, "command": list(service.rotation.command), "in_ring": True}
+    if service.peers:
+        properties["peers"] = {**asdict(service.peers), "command": list(service.peers.command)}
     return {key: value for key, value in properties.items() if value is not None}
 
 
@@ -68,7 +71,13 @@ def service_from_properties(properties: Mapping[str, Any]) -> ServiceState:
         ready=_ready(ready) if ready else None,
         gate=Gate(**{**gate, "tolerance": float(gate["tolerance"])}) if gate else None,
         rotation=rotation_from_properties(rotation) if rotation else None,
+        peers=peers_from_properties(properties["peers"]) if properties.get("peers") else None,
     )
+
+
+def peers_from_properties(item: Mapping[str, Any]) -> Peers:
+    """The place among like servers alone."""
+    return Peers(**{**item, "command": tuple(item["command"])})
 
 
 def rotation_from_properties(item: Mapping[str, Any]) -> Rotation:
@@ -77,10 +86,21 @@ def rotation_from_properties(item: Mapping[str, Any]) -> Rotation:
     return Rotation(**{**known, "command": tuple(item["command"])})
 
 
+def _artifact_to_properties(artifact: Artifact) -> dict[str, Any]:
+    known = asdict(artifact)
+    made_from, on_change = known.pop("made_from"), known.pop("on_change")
+    known |= {"made_from": list(made_from)} if made_from else {}
+    return known | ({"on_change": on_change.value} if on_change is not OnChange.RESTART else {})
+
+
+def _probe_to_properties(probe: Probe) -> dict[str, Any]:
+    return {key: value for key, value in asdict(probe).items() if key != "ca" or value}
+
+
 def _ready_to_properties(ready: Ready) -> dict[str, Any]:
     properties = {
         "unit": ready.unit,
-        "probes": [asdict(p) for p in ready.probes],
+        "probes": [_probe_to_properties(p) for p in ready.probes],
         "timeout_s": ready.timeout_s,
     }
     commands = [list(command) for command in ready.commands]
@@ -93,10 +113,13 @@ def _file(item: Mapping[str, str]) -> RenderedFile:
 
 def _artifacts(items: Mapping[str, Mapping[str, Any]]) -> dict[str, Artifact]:
     in_order = sorted(items.items(), key=lambda entry: entry[1]["order"])
-    return {
-        path: Artifact(**{key: value for key, value in item.items() if key != "order"})
-        for path, item in in_order
-    }
+    return {path: _artifact(item) for path, item in in_order}
+
+
+def _artifact(item: Mapping[str, Any]) -> Artifact:
+    known = {key: value for key, value in item.items() if key != "order"}
+    made_from, on_change = tuple(known.pop("made_from", ())), known.pop("on_change", OnChange.RESTART)
+    return Artifact(**known, made_from=made_from, on_change=OnChange(on_change))
 
 
 def _unit(item: Mapping[str, Any]) -> Unit:

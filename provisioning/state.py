@@ -63,6 +63,8 @@ class Artifact:
     Another key belongs into another folder, so that what runs from the old one is not disturbed.
     `uploads` maps a file name beside the script to a file of this repository that is sent along. A script whose last
     line begins with "problem: " has said there what went wrong.
+    `made_from` names secrets of which another value makes the folder anew, in its place, and `on_change` says what
+    that asks of the service's units.
     """
 
     key: str
@@ -70,6 +72,8 @@ class Artifact:
     script: str
     uploads: Mapping[str, str] = field(default_factory=dict)
     timeout_s: int = 3600
+    made_from: tuple[str, ...] = ()
+    on_change: OnChange = OnChange.RESTART
 
     @property
     def secrets(self) -> frozenset[str]:
@@ -79,13 +83,17 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Probe:
-    """One HTTP request made on the machine itself; ready when it answers with `status`."""
+    """One HTTP request made on the machine itself; ready when it answers with `status`.
+
+    `ca` is the path there of the CA's certificate that an https URL is checked with; empty: the machine's own CAs.
+    """
 
     url: str
     body: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     status: int = 200
     timeout_s: int = 30
+    ca: str = ""
 
 
 @dataclass(frozen=True)
@@ -135,6 +143,20 @@ class Rotation:
 
 
 @dataclass(frozen=True)
+class Peers:
+    """Servers that hold the same, each on a machine of its own: of those of `ring` one at a time is disturbed.
+
+    `member` is this one's name. `command` is run on its own machine until it ends with 0: with `leave` before the
+    server is disturbed, 0 when the others can do without it and 3 when they have nothing to go on with; with `back`
+    afterwards, 0 when it is one of them again and 2 while it still copies. It prints what is not so yet.
+    """
+
+    ring: str
+    member: str
+    command: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class ServiceState:
     """One program on one machine: everything that it needs there and nothing else.
 
@@ -155,6 +177,7 @@ class ServiceState:
     ready: Ready | None = None
     gate: Gate | None = None
     rotation: Rotation | None = None
+    peers: Peers | None = None
 
     @property
     def secrets(self) -> frozenset[str]:

@@ -54,7 +54,8 @@ class Replica:
 class Gateway:
     """The program before the replicas; `rotate` is the command on its node that moves them out of the ring and in.
 
-    `front_unit` is that of LiteLLM where clients meet it first, else empty.
+    `front_unit` is that of LiteLLM where clients meet it first, else empty. `ca` is the path on its node of the
+    certificate of the fleet's own CA, empty where its own is none of that CA's.
     """
 
     kind: str
@@ -65,6 +66,7 @@ class Gateway:
     local_url: str
     drain_timeout_s: int
     front_unit: str = ""
+    ca: str = ""
 
 
 @dataclass(frozen=True)
@@ -171,6 +173,7 @@ def _gateway(plan: GatewayPlan) -> Gateway:
         local_url=f"{scheme}://{plan.listen_address}:{plan.port}",
         drain_timeout_s=plan.drain_timeout_s,
         front_unit=plan.litellm.unit if plan.litellm else "",
+        ca=plan.ca,
     )
 
 

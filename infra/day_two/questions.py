@@ -50,11 +50,12 @@ def _unit(unit: str) -> tuple[str, ...]:
     return ("systemctl", "show", *(f"--property={name}" for name in properties), "--", unit)
 
 
-def health_words(url: str) -> tuple[str, ...]:
-    """Prints the body of /health and, on a line of its own, its status."""
-    # A certificate of the gateway's own names the address that clients use, not this one.
+def health_words(url: str, ca: str = "") -> tuple[str, ...]:
+    """Prints the body of /health and, on a line of its own, its status; `ca` is what an https URL is checked with."""
+    # A certificate of the operator's names the address that clients use, not this one. Nothing secret is asked.
+    trust = ("--cacert", ca) if ca else ("--insecure",)
     return (
-        *("curl", "-sS", "--insecure", "--max-time", str(_PATIENCE_S)),
+        *("curl", "-sS", *trust, "--max-time", str(_PATIENCE_S)),
         *("-w", "\\n%{http_code}", "--", f"{url}/health"),
     )
 
@@ -67,7 +68,7 @@ def _of_replica(replica: Replica) -> Iterator[Question]:
 
 
 def _of_gateway(gateway: Gateway) -> Iterator[Question]:
-    yield Question(GATEWAY, "health", health_words(gateway.local_url))
+    yield Question(GATEWAY, "health", health_words(gateway.local_url, gateway.ca))
     yield Question(GATEWAY, "ring", (gateway.rotate, "status"))
 
 

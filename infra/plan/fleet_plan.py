@@ -201,6 +201,12 @@ class FleetPlan:
     gateway: GatewayPlan | None = None
     state: StatePlan | None = None
 
+    @property
+    def generated_secrets(self) -> tuple[str, ...]:
+        """Names of the stack's settings that nobody has to choose, beside the API key."""
+        parts = (self.gateway, self.state)
+        return tuple(dict.fromkeys(name for part in parts if part for name in part.generated_secrets))
+
     def to_dict(self) -> dict[str, Any]:
         """The plan as plain JSON values."""
         return dataclasses.asdict(self)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from infra.plan.authority import CA_SECRET, certificate_folder
 from infra.plan.fleet_plan import NodePlan, PoolPlan, ReplicaPlan, Setting
 from infra.plan.litellm import LiteLlmPlan, plan_litellm
 from infra.plan.process import unit_name, user_name
@@ -78,6 +79,23 @@ class GatewayPlan:
     ready_timeout_s: int
     decisions: tuple[Setting, ...]
     litellm: LiteLlmPlan | None = None
+
+    @property
+    def certificate_folder(self) -> str:
+        """Where its certificate of the fleet's own CA stands on the node; empty where it has none."""
+        if self.tls.kind is not TlsKind.GENERATED:
+            return ""
+        return certificate_folder(self.unit, (self.address, self.listen_address))
+
+    @property
+    def ca(self) -> str:
+        """The path on the node of the CA's certificate that its own can be checked with; empty where it has none."""
+        return f"{self.certificate_folder}/ca.crt" if self.certificate_folder else ""
+
+    @property
+    def generated_secrets(self) -> tuple[str, ...]:
+        """Names of the stack's settings that it needs and nobody has to choose, beside the fleet's API key."""
+        return (CA_SECRET,) if self.ca else ()
 
     @property
     def rotate(self) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from infra.plan.authority import CA_SECRET
 from infra.plan.demand import sessions_of
 from infra.plan.fleet_plan import NodePlan, Note, ReplicaPlan, Setting
 from infra.plan.gateway import place_service
@@ -39,8 +40,6 @@ _SECRETS = (AGENT_SECRET, "stateExporterPassword", "stateBackupPassword", "state
 _HA_SECRETS = ("stateReplicaPassword", "stateSentinelPassword")
 READY_TIMEOUT_S = 1800
 """A store of many GiB reads its append-only file at start."""
-
-CA_SECRET = "stateCaKey"  # noqa: S105 - the name of a secret
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,10 @@ from infra.render.templates import template_text
 FOLDER = "${folder}"
 """The place of the folder in which agents.env will stand, known where it is written."""
 
-CA_FILE = "state-ca.crt"
+CA_FILE = "fleet-ca.crt"
+BUNDLE_FILE = "ca-bundle.crt"
+"""The CAs that everybody trusts and the fleet's own: a variable that names a list replaces the one before it."""
+
 _TIMEOUTS = "socket_timeout=5&socket_connect_timeout=5&health_check_interval=30"
 """In the URL, because LangGraph's savers and CrewAI build their connections from it and drop other arguments."""
 
@@ -25,6 +28,13 @@ def agents_env(plan: FleetPlan) -> str:
 def _models(plan: FleetPlan) -> Iterator[Setting]:
     yield Setting("OPENAI_BASE_URL", plan.endpoint, "Every OpenAI client asks the fleet.")
     yield Setting("OPENAI_API_KEY", "${secret:apiKey}", "The fleet's own key.")
+    if plan.gateway and plan.gateway.ca:
+        bundle, reason = f"{FOLDER}/{BUNDLE_FILE}", "Public CAs and the fleet's own, which the endpoint shows"
+        yield Setting("SSL_CERT_FILE", bundle, f"{reason}: for httpx, aiohttp, OpenSSL, curl, Go.")
+        yield Setting("REQUESTS_CA_BUNDLE", bundle, f"{reason}: for requests.")
+        yield Setting(
+            "NODE_EXTRA_CA_CERTS", f"{FOLDER}/{CA_FILE}", "The fleet's own CA: Node adds it to its list."
+        )
     front = plan.gateway.front_pool if plan.gateway else plan.pools[0].name
     served = next(replica.served_name for replica in plan.replicas if replica.pool == front)
     yield Setting("AGENTFLEET_MODEL", served, f"What to write as model, for the pool {front}.")

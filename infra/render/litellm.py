@@ -42,7 +42,7 @@ def litellm_service(plan: FleetPlan, gateway: GatewayPlan, litellm: LiteLlmPlan)
     What it serves is reloaded, worker by worker; its unit, its packages and its keys ask for a restart, during which
     clients wait.
     """
-    unit, tls = f"{litellm.unit}.service", tls_files(gateway)
+    unit, tls = f"{litellm.unit}.service", tls_files(plan.name, gateway)
     given = () if litellm.program.lock else (("ls", "--", f"{litellm.program.folder}/bin/litellm"),)
     return ServiceState(
         name=SERVICE,
@@ -66,6 +66,8 @@ def _program_files(plan: FleetPlan, gateway: GatewayPlan, litellm: LiteLlmPlan) 
         "litellm": litellm,
         "clients": dict.fromkeys(("apiKey", *gateway.client_keys)),
         "url": _local_url(gateway),
+        # A certificate of the operator's need not name the address at which the node itself asks.
+        "trust": f"--cacert {gateway.ca}" if gateway.ca else "--insecure",
         "one_token": json.dumps({"model": litellm.models[0].name, "prompt": "ready", "max_tokens": 1}),
     }
 

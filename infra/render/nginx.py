@@ -23,7 +23,7 @@ def nginx_service(plan: FleetPlan, gateway: GatewayPlan) -> ServiceState:
 
     Whatever a reload can take over is reloaded, so that no stream is cut; only the unit itself asks for a restart.
     """
-    unit, tls = f"{gateway.unit}.service", tls_files(gateway)
+    unit, tls = f"{gateway.unit}.service", tls_files(plan.name, gateway, OnChange.RELOAD)
     return ServiceState(
         name=SERVICE,
         packages=(*_PACKAGES, *(tls.packages if tls else ())),
@@ -39,7 +39,7 @@ def nginx_service(plan: FleetPlan, gateway: GatewayPlan) -> ServiceState:
         units={unit: Unit()},
         ready=Ready(
             unit,
-            (Probe(f"{_local_url(gateway)}/v1/models", headers=_AUTHORIZATION),),
+            (Probe(f"{_local_url(gateway)}/v1/models", headers=_AUTHORIZATION, ca=gateway.ca),),
             gateway.ready_timeout_s,
         ),
     )
@@ -144,6 +144,7 @@ def _json_text(value: object) -> str:
 
 
 def _local_url(gateway: GatewayPlan) -> str:
-    """Where the node itself asks: with TLS on loopback, since curl there need not trust the certificate."""
-    host = gateway.listen_address if gateway.tls.kind is TlsKind.NONE else "127.0.0.1"
-    return f"http://{host}:{gateway.port}"
+    """Where the node itself asks: with files of the operator's on loopback, for curl there need not trust them."""
+    scheme = "https" if gateway.ca else "http"
+    host = "127.0.0.1" if gateway.tls.kind is TlsKind.FILES else gateway.listen_address
+    return f"{scheme}://{host}:{gateway.port}"

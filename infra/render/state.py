@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from infra.plan.fleet_plan import FleetPlan, NodePlan
 from infra.plan.guards import STATE
-from infra.plan.state import CA_SECRET, SERVICE, StateMember, StatePlan
-from infra.render.certificates import subject_name
+from infra.plan.state import SERVICE, StateMember, StatePlan
+from infra.render.certificates import PACKAGES as CERTIFICATE_PACKAGES
+from infra.render.certificates import fleet_certificate
 from infra.render.firewall import firewall_unit, port_guard
-from infra.render.sentinel import sentinel_files, sentinel_units
+from infra.render.sentinel import sentinel_files, sentinel_peers, sentinel_units
 from infra.render.templates import template_text
 from infra.render.words import UNITS
 from provisioning.state import Artifact, OnChange, Ready, RenderedFile, ServiceState, Unit
-
-CERTIFICATE_DAYS = 3650
-_CERTIFICATES_FOLDER = "/opt/agentfleet/certificates"
 
 _AGENT_COMMANDS = (
     "-@all",
@@ -80,7 +77,7 @@ def state_service(plan: FleetPlan, state: StatePlan, node: NodePlan) -> ServiceS
     files = _files(plan, state, member, next(iter(certificate), ""))
     return ServiceState(
         name=SERVICE,
-        packages=(*program.packages, "nftables", *(("openssl",) if state.tls else ())),
+        packages=(*program.packages, "nftables", *(CERTIFICATE_PACKAGES if state.tls else ())),
         files=files,
         directories=(state.folder,),
         artifacts=certificate,
@@ -97,12 +94,8 @@ def state_service(plan: FleetPlan, state: StatePlan, node: NodePlan) -> ServiceS
         },
         data_folders=(state.data_folder,),
         ready=Ready(unit, (), state.ready_timeout_s, ((f"{state.folder}/ready",),)),
+        peers=sentinel_peers(plan.name, state, member) if state.sentinel_port else None,
     )
-
-
-def ca_name(fleet: str) -> str:
-    """The common name of the fleet's CA: who holds its key can make its certificate, on a machine or elsewhere."""
-    return f"agentfleet {fleet} state CA"
 
 
 def _files(
@@ -174,22 +167,7 @@ def _passwords(state: StatePlan) -> Mapping[str, RenderedFile]:
 
 
 def _certificate(plan: FleetPlan, state: StatePlan, member: StateMember) -> dict[str, Artifact]:
-    """The server's certificate, good for the addresses that it was made for: others make another folder."""
     if not state.tls:
         return {}
-    addresses = dict.fromkeys((member.address, member.listen_address, "127.0.0.1", "localhost"))
-    names = tuple(subject_name(address) for address in addresses)
-    digest = hashlib.sha256(" ".join(names).encode()).hexdigest()[:12]
-    script = template_text(
-        "redis/certificate.sh.j2",
-        fleet=plan.name,
-        ca_secret=CA_SECRET,
-        ca_name=ca_name(plan.name),
-        names=names,
-        days=CERTIFICATE_DAYS,
-        user=_PROGRAMS[state.kind].user,
-    )
-    folder = f"{_CERTIFICATES_FOLDER}/{state.unit}-{digest}"
-    return {
-        folder: Artifact(key=" ".join(names), title="the store's certificate", script=script, timeout_s=120)
-    }
+    addresses = (member.address, member.listen_address)
+    return fleet_certificate(plan.name, state.unit, addresses, group=_PROGRAMS[state.kind].user)

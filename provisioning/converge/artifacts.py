@@ -11,7 +11,7 @@ from pathlib import Path
 
 from provisioning.converge.machine import Machine
 from provisioning.converge.record import ROOT
-from provisioning.converge.secrets import fill
+from provisioning.converge.secrets import complete_key, fill
 from provisioning.errors import CommandError, CommandTimeout, Interrupted
 from provisioning.ssh import Connection
 from provisioning.state import Artifact
@@ -29,7 +29,7 @@ def bring(machine: Machine, path: str, artifact: Artifact, secrets: Mapping[str,
 
     What an earlier run started is waited for, not started again.
     """
-    job = _Job(path, artifact.key)
+    job = _Job(path, complete_key(artifact, secrets))
     if _ask(machine.shell, job)[0] == _ABSENT:
         _send(machine.shell, job, artifact, secrets)
         machine.shell.script(_START, *job.words, timeout_s=60)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 
 from provisioning.converge.actual import Actual, ActualUnit
 from provisioning.converge.record import ServiceRecord, Started
-from provisioning.converge.secrets import fill
+from provisioning.converge.secrets import complete_key, fill
 from provisioning.state import OnChange, RenderedFile, ServiceState, Unit
 
 _VERBS = ("enable", "disable", "stop", "start", "restart", "reload")
@@ -65,7 +65,10 @@ def find_changes(
     unwanted = ({*record.files} | {*actual.files}) - {*expected.files}
     gone_units = tuple(sorted({*record.units} - {*expected.units}))
     verbs: dict[str, list[str]] = {verb: [] for verb in _VERBS}
+    brought = _incomplete(expected, actual, secrets)
     edited = {expected.files[path].on_change for path in put}
+    # One that asks for a restart has its key in the digest: brought again with nothing new in it, it restarts nobody.
+    edited |= {expected.artifacts[path].on_change for path in brought} - {OnChange.RESTART}
     digest = restart_digest(expected, secrets)
     for name, unit in expected.units.items():
         found = actual.units.get(name, ActualUnit())
@@ -75,7 +78,7 @@ def find_changes(
             verbs[verb].append(name)
     return Changes(
         packages=tuple(p for p in expected.packages if p not in actual.packages),
-        artifacts=tuple(p for p, a in expected.artifacts.items() if actual.artifacts.get(p) != a.key),
+        artifacts=brought,
         drop_units=gone_units,
         put=put,
         attributes=attributes,
@@ -91,8 +94,20 @@ def restart_digest(expected: ServiceState, secrets: Mapping[str, str]) -> str:
         for path, file in sorted(expected.files.items())
         if file.on_change is OnChange.RESTART
     ]
-    parts += [f"{path}\0{artifact.key}\0" for path, artifact in sorted(expected.artifacts.items())]
+    parts += [
+        f"{path}\0{complete_key(artifact, secrets)}\0"
+        for path, artifact in sorted(expected.artifacts.items())
+        if artifact.on_change is OnChange.RESTART
+    ]
     return hashlib.sha256("".join(parts).encode()).hexdigest()
+
+
+def _incomplete(expected: ServiceState, actual: Actual, secrets: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(
+        path
+        for path, artifact in expected.artifacts.items()
+        if actual.artifacts.get(path) != complete_key(artifact, secrets)
+    )
 
 
 def _unit_verb(

@@ -97,6 +97,7 @@ def _answer(shell: Connection, probe: tuple[str, ...] | Probe, secrets: Mapping[
 def _ask(shell: Connection, probe: Probe, secrets: Mapping[str, str]) -> str | None:
     """None when the probe is answered as wanted, else what happened instead."""
     settings = [f"url = {json.dumps(probe.url)}", f"max-time = {probe.timeout_s}"]
+    settings += [f"cacert = {json.dumps(probe.ca)}"] if probe.ca else []
     settings += [f"header = {json.dumps(fill(f'{k}: {v}', secrets))}" for k, v in probe.headers.items()]
     if probe.body:
         settings += ['header = "Content-Type: application/json"', f"data = {json.dumps(probe.body)}"]

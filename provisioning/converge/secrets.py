@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 
-from provisioning.state import SECRET, RenderedFile
+from provisioning.state import SECRET, Artifact, RenderedFile
 
 HIDDEN = "(this line differs; it is hidden because the file holds a secret)"
 
@@ -15,6 +16,17 @@ def fill(text: str, secrets: Mapping[str, str]) -> str:
     Raises KeyError for a secret that is not given; the provider's check has named it to the operator before.
     """
     return SECRET.sub(lambda match: secrets[match[1]], text)
+
+
+def complete_key(artifact: Artifact, secrets: Mapping[str, str]) -> str:
+    """What marks the artifact's folder as complete: its key, and a digest of the secrets that it is made from.
+
+    Everybody on the machine may read it: the secrets must be keys that nobody can guess.
+    """
+    if not artifact.made_from:
+        return artifact.key
+    values = "\0".join(secrets[name] for name in artifact.made_from)
+    return f"{artifact.key} {hashlib.sha256(values.encode()).hexdigest()[:16]}"
 
 
 def conceal(found: str, rendered: RenderedFile, secrets: Mapping[str, str]) -> str:

@@ -1,8 +1,8 @@
 """One service on one machine: converge to the wanted state, read it back, remove it. Twice changes nothing.
 
-The order never varies: read, compare, write the record, packages, artifacts, out of the ring, files, the program's own
-checker, units, ready, gate, into the ring. When a step after the record fails, the old files are put back and the old
-version runs again.
+The order never varies: read, compare, write the record, packages, artifacts, out of the ring or from among its peers,
+files, the program's own checker, units, ready, gate, back in. When a step after the record fails, the old files are put
+back and the old version runs again.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from provisioning.converge.actual import Actual, read_actual
 from provisioning.converge.changes import Changes, find_changes, restart_digest
 from provisioning.converge.data import refuse_to_lose
 from provisioning.converge.machine import Machine
+from provisioning.converge.peers import Place, in_turn
 from provisioning.converge.record import (
     Record,
     ServiceRecord,
@@ -36,22 +37,25 @@ def converge(
     wanted: Version,
     previous: Version | None = None,
     member: Membership | None = None,
+    place: Place | None = None,
 ) -> int | None:
     """Bring the machine to `wanted`; the measured number of its gate, if it has one.
 
     `previous` is what to go back to when the new version does not come up. `member` is the service's place in a ring,
-    which it leaves only when its process is touched, and after all that takes long. Raises RolledBack when the machine
-    holds the previous version, as far as going back went, Unfinished when it holds the new one, and any other error
-    when nothing was changed.
+    which it leaves only when its process is touched, and after all that takes long; `place` likewise the one among its
+    peers. Raises RolledBack when the machine holds the previous version, as far as going back went, Unfinished when it
+    holds the new one, and any other error when nothing was changed.
     """
     with machine.lock:
         before = read(machine, wanted.state)
         changes = _prepare(machine, wanted, before)
     with accounting(previous, lambda _: Outcome("the previous version was left as it was")), machine.lock:
         _bring(machine, wanted, changes)
-    absence = out_of_ring(member, touched=changes.touches_units, serves=changes.disturbs(before))
+    touched, serves = changes.touches_units, changes.disturbs(before)
+    absence = out_of_ring(member, touched=touched, serves=serves)
+    turn = in_turn(place, touched=touched, serves=serves)
     undoing = accounting(previous, lambda known: _go_back(machine, wanted, known, before, changes))
-    with recording(previous), absence, undoing:
+    with recording(previous), absence, turn, undoing:
         with machine.lock:
             _act(machine, wanted, changes)
         measured = _prove(machine, wanted)
@@ -235,9 +239,11 @@ def _go_back(
             touched = tuple(name for name in running if name in _disturbed(machine, before, changes))
             new_units = [name for name in wanted.state.units if name not in previous.state.units]
             units.retire(machine.shell, new_units)
+            _bring_back(machine, previous, changes)
             files.put_back(machine.shell, before, changes)
             units.daemon_reload(machine.shell)
-            units.apply(machine.shell, Changes(restart=touched))
+            reloaded = tuple(name for name in running if name in changes.reload)
+            units.apply(machine.shell, Changes(restart=touched, reload=reloaded))
             _note_result(machine, previous)
         if touched:
             _prove(machine, Version(replace(previous.state, gate=None), previous.secrets))
@@ -245,6 +251,14 @@ def _go_back(
         return Outcome(f"going back to the previous version failed too: {error}", serves=False)
     clause = "the previous version is running again" if touched else "the previous files are back"
     return Outcome(clause, serves=bool(running))
+
+
+def _bring_back(machine: Machine, previous: Version, changes: Changes) -> None:
+    """What was made anew in its place is made once more, from the secrets of before."""
+    for path in changes.artifacts:
+        artifact = previous.state.artifacts.get(path)
+        if artifact and artifact.made_from:
+            artifacts.bring(machine, path, artifact, previous.secrets)
 
 
 def _disturbed(machine: Machine, before: Actual, changes: Changes) -> set[str]:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from provisioning.converge import service as converging
 from provisioning.converge.actual import Actual
 from provisioning.converge.machine import Machine
-from provisioning.converge.secrets import conceal
+from provisioning.converge.peers import Place
+from provisioning.converge.secrets import complete_key, conceal
 from provisioning.converge.version import Version
 from provisioning.errors import Unfinished, Unreachable
-from provisioning.properties import file_to_properties, service_from_properties
+from provisioning.properties import file_to_properties, peers_from_properties, service_from_properties
 from provisioning.provider.forgetting import may_forget
 from provisioning.provider.membership import leaving, membership, with_ring
 from provisioning.provider.resource import Context, CreatedButFailed, Failure, Resource
 from provisioning.provider.values import UNKNOWN, Properties, has_unknown
-from provisioning.state import SECRET, OnChange, RenderedFile
+from provisioning.state import SECRET, Artifact, OnChange, RenderedFile
 
 _PATH = re.compile(r"/[A-Za-z0-9._@:+/-]+")
 _MODE = re.compile(r"0[0-7]{3}")
@@ -61,7 +63,8 @@ class ServiceResource(Resource):
         machine = self._machine(inputs, context, wait_s=15)
         try:
             member = membership(inputs, inputs, context)
-            measured = converging.converge(machine, _version(inputs), member=member)
+            place = _place(inputs, machine, context)
+            measured = converging.converge(machine, _version(inputs), member=member, place=place)
         except Unfinished as error:
             raise CreatedButFailed(str(error), _with_report(inputs, None)) from error
         return _with_report(inputs, measured)
@@ -85,7 +88,8 @@ class ServiceResource(Resource):
         machine = self._machine(inputs, context)
         try:
             member = membership(old, inputs, context)
-            measured = converging.converge(machine, _version(inputs), _version(old), member)
+            place = _place(inputs, machine, context)
+            measured = converging.converge(machine, _version(inputs), _version(old), member, place)
         except Unfinished as error:
             raise CreatedButFailed(str(error), _with_report(inputs, None)) from error
         return _with_report(inputs, measured)
@@ -109,6 +113,14 @@ class ServiceResource(Resource):
             progress=context.progress,
             stopped=context.stopped,
         )
+
+
+def _place(inputs: Properties, machine: Machine, context: Context) -> Place | None:
+    """Its place among the servers that hold the same, None where it is the only one."""
+    if not inputs.get("peers"):
+        return None
+    peers = peers_from_properties(inputs["peers"])
+    return Place(machine, peers, context.rings.ring(peers.ring), context.warn)
 
 
 def _check_file(path: str, file: Any, secrets: Any) -> list[Failure]:
@@ -155,11 +167,15 @@ def _as_found(old: Properties, actual: Actual) -> Properties:
         },
         "packages": [name for name in expected.packages if name in actual.packages],
         "artifacts": {
-            path: {**item, "key": actual.artifacts[path]}
+            path: {**item, "key": _key_as_found(expected.artifacts[path], actual.artifacts[path], secrets)}
             for path, item in old["artifacts"].items()
             if path in actual.artifacts
         },
     }
+
+
+def _key_as_found(wanted: Artifact, found: str, secrets: Mapping[str, str]) -> str:
+    return wanted.key if found == complete_key(wanted, secrets) else found
 
 
 def _without_missed_gate(properties: Properties) -> Properties:

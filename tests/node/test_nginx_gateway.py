@@ -7,6 +7,7 @@ import http.client
 import json
 import math
 import socket
+import ssl
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from infra.affinity import build_ring, session_keys
+from infra.plan.authority import CA_SECRET
 from infra.plan.gateway import TlsPlan
 from infra.spec.kinds import TlsKind
 from provisioning.converge.service import remove_all
@@ -26,6 +28,9 @@ from support.lab_stacks import StartedNode, swept_lab_stack
 from support.snapshots import differences, snapshot_of
 from support.stand_in_engine import StandInEngine, running
 from support.waiting import wait_until
+from tools.stack.generated import new_secret
+
+GENERATED = TlsPlan(kind=TlsKind.GENERATED)
 
 
 @pytest.fixture(scope="module")
@@ -456,16 +461,49 @@ def test_no_more_than_its_own_user_and_root_reach_the_admin_socket(gateway: Gate
     assert set(users) == {gateway.node.sh(f"stat -c %u {gateway.plan.run_folder}").strip()} != {"0"}
 
 
-def test_a_generated_certificate_is_one_for_the_address_and_old_protocols_are_refused(
+def test_a_generated_certificate_is_of_the_fleets_ca_for_the_address_and_old_protocols_are_refused(
     gateway: Gateway,
 ) -> None:
-    gateway.deploy(tls=TlsPlan(kind=TlsKind.GENERATED))
+    gateway.deploy(tls=GENERATED)
     assert gateway.ask("secret").status == 200
-    key = gateway.node.sh("stat -c %a:%U /opt/agentfleet/certificates/*/key.pem").strip()
-    assert key == "600:root"
+    own, gateway.ca_key = gateway.ca_key, new_secret(CA_SECRET)
+    with pytest.raises(ssl.SSLCertVerificationError, match="certificate verify failed"):
+        gateway.ask("of another fleet")
+    gateway.ca_key = own
+    made = gateway.plan.certificate_folder
+    assert gateway.node.sh(f"cd {made}; stat -c '%n %a %U:%G' . *").splitlines() == [
+        ". 750 root:root",
+        "ca.crt 644 root:root",
+        "server.crt 644 root:root",
+        "server.key 640 root:root",
+    ]
     asking = f"openssl s_client -connect {gateway.plan.address}:{gateway.plan.port}"
     old = gateway.node.try_sh(f"{asking} -tls1_1 -cipher 'ALL:@SECLEVEL=0' </dev/null")
     assert "Cipher is (NONE)" in old.stdout
+
+
+def test_a_new_ca_is_taken_over_by_a_reload_and_its_key_stays_nowhere(gateway: Gateway) -> None:
+    gateway.deploy(tls=GENERATED)
+    started = f"systemctl show -p InvocationID -p ExecMainPID {gateway.plan.unit}"
+    before, held = gateway.node.sh(started), gateway.hold("in flight")
+    wait_until(lambda: any(engine.asked for engine in gateway.engines), "the request is held")
+    gateway.ca_key = new_secret(CA_SECRET)
+    gateway.deploy()
+    assert gateway.node.sh(started) == before
+    assert gateway.ask("of the new CA").status == 200
+    let_go(gateway, [held])
+    middle = gateway.ca_key.splitlines()[1]
+    searched = "/etc /opt/agentfleet /run /var/lib /var/log /tmp /root"
+    assert gateway.node.try_sh(f"grep -rsqaF -- '{middle}' {searched}").returncode == 1
+
+
+def test_a_key_that_is_none_is_named_and_the_old_certificate_goes_on(gateway: Gateway) -> None:
+    gateway.deploy(tls=GENERATED)
+    own, gateway.ca_key = gateway.ca_key, "no key"
+    with pytest.raises(Unfinished, match="the setting caKey is no private key: make one by `openssl genpkey"):
+        gateway.deploy()
+    gateway.ca_key = own
+    assert gateway.ask("still").status == 200
 
 
 def test_what_nginx_would_not_load_is_refused_and_the_old_version_goes_on(gateway: Gateway) -> None:
@@ -501,7 +539,7 @@ def test_another_port_is_a_reload_and_the_one_before_it_stays_guarded_until_ngin
 def test_a_second_deployment_changes_nothing_and_a_removal_leaves_nothing(
     gateway: Gateway, bare: Path, tmp_path: Path
 ) -> None:
-    gateway.deploy(tls=TlsPlan(kind=TlsKind.GENERATED))
+    gateway.deploy(tls=GENERATED)
     gateway.rotate("out", "agents-0")
     invocation = f"systemctl show -p InvocationID -p ExecMainPID {gateway.plan.unit}"
     started = gateway.node.sh(invocation)

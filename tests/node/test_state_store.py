@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from infra.plan.authority import CA_SECRET, ca_name
 from infra.render import render
-from infra.render.state import ca_name
 from provisioning import lab
 from provisioning.converge import service as converging
 from provisioning.converge.data import VARIABLE
@@ -22,7 +22,7 @@ from support.lab_stacks import LabStack, StartedNode, swept_lab_stack
 from support.state_lab import StateLab, state_plan
 from support.state_secrets import STATE_SECRETS
 from support.waiting import wait_until
-from tools.stack.generated import ca_certificate
+from tools.stack.trust import ca_certificate
 
 _COUNT = """n=0
 while n=$((n + 1)); {cli} SET flow:count $n | grep -q OK; do
@@ -130,7 +130,7 @@ def test_its_certificate_is_of_the_fleets_own_ca_and_names_its_address(
     store: StateLab, client: StartedNode, tmp_path: Path
 ) -> None:
     """By the certificate that the operator's computer makes from the same key."""
-    (tmp_path / "ca.crt").write_text(ca_certificate(STATE_SECRETS["stateCaKey"], ca_name(store.plan.name)))
+    (tmp_path / "ca.crt").write_text(ca_certificate(STATE_SECRETS[CA_SECRET], ca_name(store.plan.name)))
     client.sh("cat >/root/ca.crt", stdin=(tmp_path / "ca.crt").read_text())
     address = store.node.facts.address
     verify = (

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, cast
 
+from infra.plan.authority import CA_SECRET, ca_name
 from infra.plan.fleet_plan import FleetPlan
 from infra.plan.gateway import GatewayPlan, GatewayPool, GatewayReplica, TlsPlan
 from infra.plan.guards import GATEWAY, Guard
@@ -23,6 +24,8 @@ from provisioning.converge.service import converge
 from provisioning.converge.version import Version
 from support.lab_stacks import StartedNode
 from support.stand_in_engine import StandInEngine
+from tools.stack.generated import new_secret
+from tools.stack.trust import ca_certificate
 
 FLEET = "lab"
 KEY = "k" * 32
@@ -64,13 +67,14 @@ class Gateway:
     machine: Machine
     engines: Sequence[StandInEngine]
     plan: GatewayPlan
+    ca_key: str = field(default_factory=lambda: new_secret(CA_SECRET))
     clients: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(64))
 
     def deploy(self, **changes: Any) -> None:
         """Bring the gateway to the plan with these changes, as the provider would."""
         self.plan = dataclasses.replace(self.plan, **changes)
         fleet = cast("FleetPlan", SimpleNamespace(name=FLEET))
-        secrets = {"apiKey": KEY, "second": SECOND_KEY}
+        secrets = {"apiKey": KEY, "second": SECOND_KEY, CA_SECRET: self.ca_key}
         firewall = firewall_service(fleet, [Guard(GATEWAY, (self.plan.port,), (self.node.state.network,))])
         converge(self.machine, Version(firewall, {}))
         converge(self.machine, Version(nginx_service(fleet, self.plan), secrets))
@@ -146,12 +150,14 @@ class Gateway:
         address = self.plan.address, self.plan.port
         if self.plan.tls.kind == "none":
             return http.client.HTTPConnection(*address, timeout=LIMIT_S)
-        trust = ssl.create_default_context(cadata=self.certificate())
+        trust = ssl.create_default_context(cadata=self.ca)
+        trust.verify_flags |= ssl.VERIFY_X509_STRICT  # as Python 3.13 and later ask by default
         return http.client.HTTPSConnection(*address, timeout=LIMIT_S, context=trust)
 
-    def certificate(self) -> str:
-        """The generated certificate, as an operator would hand it to clients."""
-        return self.node.sh("cat /opt/agentfleet/certificates/*/certificate.pem")
+    @property
+    def ca(self) -> str:
+        """The CA's certificate, as `make env` writes it for clients."""
+        return ca_certificate(self.ca_key, ca_name(FLEET))
 
 
 def pool(

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from infra.plan.authority import CA_SECRET, ca_name
 from infra.plan.fleet_plan import FleetPlan
 from infra.render.agents_env import CA_FILE, FOLDER, agents_env
-from infra.render.state import ca_name
 from provisioning.converge.secrets import fill
 from provisioning.places import cache_dir
 from support.readiness import is_missing
 from support.state_secrets import STATE_SECRETS
 from support.traces import ROOT
-from tools.stack.generated import ca_certificate
+from tools.stack.trust import ca_certificate
 
 CLIENT = ROOT / "tests" / "node" / "state_client.py"
 LIMIT_S = 240
@@ -48,7 +48,7 @@ def agent_of(plan: FleetPlan, folder: Path) -> Agent:
     if not python.exists():
         is_missing("needs the examples' environment: make setup-test")
     text = fill(agents_env(plan).replace(FOLDER, str(folder)), {**STATE_SECRETS, "apiKey": "k"})
-    (folder / CA_FILE).write_text(ca_certificate(STATE_SECRETS["stateCaKey"], ca_name(plan.name)))
+    (folder / CA_FILE).write_text(ca_certificate(STATE_SECRETS[CA_SECRET], ca_name(plan.name)))
     (folder / "agents.env").write_text(text)
     script = f"set -a; . {shlex.quote(str(folder / 'agents.env'))}; env -0"
     path = {"PATH": os.environ["PATH"]}

@@ -9,7 +9,7 @@ import pytest
 from provisioning.converge.actual import Actual, ActualFile, ActualUnit
 from provisioning.converge.changes import Changes, find_changes, restart_digest
 from provisioning.converge.record import ServiceRecord, Started
-from provisioning.converge.secrets import HIDDEN, conceal, fill
+from provisioning.converge.secrets import HIDDEN, complete_key, conceal, fill
 from provisioning.state import Artifact, OnChange, RenderedFile, ServiceState, Unit
 
 SECRETS = {"api_key": "k3y"}
@@ -149,6 +149,25 @@ def test_only_what_differs_is_done(actual: Actual, record: ServiceRecord, expect
 def test_a_rotated_secret_restarts_the_unit() -> None:
     changes = find_changes(WANTED, FOUND, RECORD, {"api_key": "new"})
     assert (changes.put, changes.restart) == ((ENV,), ("e.service",))
+
+
+def test_an_artifact_is_made_anew_from_another_secret_and_asks_for_what_it_says() -> None:
+    certificate = Artifact("v1", "certificate", "true", made_from=("api_key",), on_change=OnChange.RELOAD)
+    wanted = replace(WANTED, artifacts={"/opt/e": certificate})
+    made = replace(FOUND, artifacts={"/opt/e": complete_key(certificate, SECRETS)})
+    record = replace(RECORD, started={"e.service": Started(restart_digest(wanted, SECRETS), "i1")})
+    assert find_changes(wanted, made, record, SECRETS) == Changes()
+    stale = replace(FOUND, artifacts={"/opt/e": complete_key(certificate, {"api_key": "old"})})
+    assert find_changes(wanted, stale, record, SECRETS) == Changes(
+        artifacts=("/opt/e",), reload=("e.service",)
+    )
+    restarting = replace(WANTED, artifacts={"/opt/e": replace(certificate, on_change=OnChange.RESTART)})
+    assert find_changes(restarting, stale, record, SECRETS).restart == ("e.service",)
+
+
+def test_what_marks_a_folder_that_is_made_from_a_secret_does_not_tell_it() -> None:
+    assert complete_key(Artifact("v1", "engine", "${secret:api_key}"), SECRETS) == "v1"
+    assert "k3y" not in complete_key(Artifact("v1", "x", "true", made_from=("api_key",)), SECRETS)
 
 
 def test_a_wanted_stop_stops_and_disables() -> None:

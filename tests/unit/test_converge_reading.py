@@ -40,10 +40,12 @@ SERVICE = ServiceState(
     packages=("curl",),
     files={"/etc/x": RenderedFile("a\n", "0600", "root", "adm", OnChange.RELOAD)},
     directories=("/etc/agentfleet/x",),
-    artifacts={"/opt/e": Artifact("k", "engine", "true", {"lock": "infra/lock"}, 60)},
+    artifacts={
+        "/opt/e": Artifact("k", "engine", "true", {"lock": "infra/lock"}, 60, ("key",), OnChange.RELOAD)
+    },
     checks=(("true", "x"),),
     units={"x.service": Unit(active=False, proof=("test", "-e", "/x y"))},
-    ready=Ready("x.service", (Probe("http://127.0.0.1:1/", headers={"A": "b"}),), 5),
+    ready=Ready("x.service", (Probe("https://127.0.0.1:1/", headers={"A": "b"}, ca="/ca"),), 5),
     gate=Gate("http://127.0.0.1:1/metrics", "m", "l", 10, 0.1, "KV tokens", "change x"),
     rotation=Rotation("demo/agents", "agents-0", "192.0.2.1:8000", ("/rotate", "-v"), 300),
 )
@@ -163,6 +165,17 @@ def test_a_file_has_one_owner() -> None:
 
 def test_a_service_survives_being_properties() -> None:
     assert service_from_properties(service_to_properties(SERVICE)) == SERVICE
+
+
+def test_what_a_later_version_added_is_left_out_where_it_is_not_used() -> None:
+    """Else a stack that lacks it would show a change."""
+    plain = replace(
+        SERVICE, artifacts={"/opt/e": Artifact("k", "t", "true")}, ready=Ready("u", (Probe("http://a"),), 5)
+    )
+    properties = service_to_properties(plain)
+    assert {"made_from", "on_change"}.isdisjoint(properties["artifacts"]["/opt/e"])
+    assert "ca" not in properties["ready"]["probes"][0]
+    assert service_from_properties(properties) == plain
 
 
 def test_artifacts_keep_their_order_when_a_map_loses_its_own() -> None:

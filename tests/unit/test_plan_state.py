@@ -8,6 +8,7 @@ import pytest
 from plan_specs import LAB, host, notes, plan, rented
 
 from infra.plan import FleetPlan
+from infra.plan.authority import CA_SECRET
 from infra.plan.guards import guards_on
 from infra.plan.needs import machine_needs
 from infra.plan.state import StatePlan
@@ -151,6 +152,6 @@ def test_every_secret_that_nobody_chooses_is_named() -> None:
         "stateExporterPassword",
         "stateBackupPassword",
         "stateAdminPassword",
-        "stateCaKey",
+        CA_SECRET,
     )
-    assert "stateCaKey" not in stored(tls=False)[1].generated_secrets
+    assert CA_SECRET not in stored(tls=False)[1].generated_secrets

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import pytest
 
+from infra.plan.authority import CA_SECRET
 from infra.plan.fleet_plan import FleetPlan
 from infra.plan.gateway import GatewayPlan, GatewayPool, GatewayReplica, TlsPlan
 from infra.render.nginx import nginx_service
@@ -18,6 +19,7 @@ from provisioning.state import OnChange, ServiceState
 
 FOLDER = "/etc/agentfleet/demo/gateway"
 UNIT = "/etc/systemd/system/agentfleet-demo-gateway.service"
+GENERATED = TlsPlan(kind=TlsKind.GENERATED)
 FILES = TlsPlan(kind=TlsKind.FILES, certificate="/etc/ssl/fleet.pem", key="/etc/ssl/fleet.key")
 
 PLAN = GatewayPlan(
@@ -118,25 +120,29 @@ def test_lua_is_used_as_it_stands_and_the_check_loads_all_of_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tls", "certificate"),
+    ("tls", "certificate", "asked"),
     [
         (
-            TlsPlan(kind=TlsKind.GENERATED),
-            r"/opt/agentfleet/certificates/agentfleet-demo-gateway-[0-9a-f]{8}/",
+            GENERATED,
+            r"/opt/agentfleet/certificates/agentfleet-demo-gateway-[0-9a-f]{12}/",
+            "https://10.0.0.7:8080/v1/models",
         ),
-        (FILES, "/etc/ssl/"),
+        (FILES, "/etc/ssl/", "http://127.0.0.1:8080/v1/models"),
     ],
 )
-def test_with_tls_certificate_and_key_are_handed_over_and_loopback_answers_the_deployment(
-    tls: TlsPlan, certificate: str
+def test_with_tls_certificate_and_key_are_handed_over_and_the_deployment_asks_where_it_can_check(
+    tls: TlsPlan, certificate: str, asked: str
 ) -> None:
     conf = text(f"{FOLDER}/nginx.conf", tls=tls)
     assert "listen 10.0.0.7:8080 backlog=4096 ssl;" in conf
     assert "ssl_protocols TLSv1.2 TLSv1.3;" in conf
+    assert ("listen 127.0.0.1:8080;" in conf) is (tls is FILES)
     assert re.search(rf"^give {certificate}\S+ key.pem$", text(f"{FOLDER}/prepare", tls=tls), re.MULTILINE)
     made = service(tls=tls)
     assert made.ready
-    assert made.ready.probes[0].url == "http://127.0.0.1:8080/v1/models"
+    [probe] = made.ready.probes
+    assert probe.url == asked
+    assert re.fullmatch(rf"{certificate}ca.crt" if tls is GENERATED else "", probe.ca)
     assert bool(made.artifacts) is (tls.kind is TlsKind.GENERATED)
     assert ("openssl" in made.packages) is (tls.kind is TlsKind.GENERATED)
 
@@ -144,10 +150,17 @@ def test_with_tls_certificate_and_key_are_handed_over_and_loopback_answers_the_d
 def test_a_generated_certificate_names_what_clients_and_the_node_say_and_another_address_gets_another() -> (
     None
 ):
-    tls = TlsPlan(kind=TlsKind.GENERATED)
-    [(folder, artifact)] = service(tls=tls).artifacts.items()
-    assert 'subjectAltName=DNS:fleet.example.com,IP:10.0.0.7"' in artifact.script
-    assert folder not in service(tls=tls, address="10.0.0.9").artifacts
+    [(folder, artifact)] = service(tls=GENERATED).artifacts.items()
+    assert (
+        "\nsubjectAltName=DNS:fleet.example.com,IP:10.0.0.7,IP:127.0.0.1,DNS:localhost\n" in artifact.script
+    )
+    assert folder not in service(tls=GENERATED, address="10.0.0.9").artifacts
+
+
+def test_a_new_ca_makes_the_certificate_anew_and_asks_for_a_reload() -> None:
+    [artifact] = service(tls=GENERATED).artifacts.values()
+    assert (artifact.made_from, artifact.on_change) == ((CA_SECRET,), OnChange.RELOAD)
+    assert service(tls=GENERATED).secrets == {"apiKey", "second", CA_SECRET}
 
 
 def test_without_tls_nothing_of_it_is_rendered() -> None:

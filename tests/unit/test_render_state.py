@@ -151,7 +151,7 @@ def test_agents_are_told_where_their_state_is_with_time_outs_in_the_url(tmp_path
     made = planned()
     address = made.nodes[0].address
     assert read_by_a_shell(agents_env(made), "VALKEY_URL", tmp_path) == (
-        f"valkeys://agent:${{secret:stateAgentPassword}}@{address}:6379/0?ssl_ca_certs=${{folder}}/state-ca.crt"
+        f"valkeys://agent:${{secret:stateAgentPassword}}@{address}:6379/0?ssl_ca_certs=${{folder}}/fleet-ca.crt"
         "&socket_timeout=5&socket_connect_timeout=5&health_check_interval=30"
     )
     clear = read_by_a_shell(agents_env(planned(tls=False)), "REDIS_URL", tmp_path)

@@ -8,7 +8,7 @@ import pytest
 
 from support.traces import ROOT
 from tools.stack import completion
-from tools.stack.completion import base_url
+from tools.stack.completion import Endpoint, base_url
 from tools.stack.crash import Lock, is_plugin, parse_lock
 from tools.stack.environment import Layout, additions, is_logged_in, write_passphrase
 from tools.stack.errors import StackError
@@ -125,26 +125,26 @@ def test_an_endpoint_that_starts_is_waited_for(monkeypatch: pytest.MonkeyPatch) 
         None,
     ]
 
-    def call(url: str, api_key: str) -> None:
-        assert (url, api_key) == ("http://a/v1/models", "key")
+    def call(endpoint: Endpoint, path: str) -> None:
+        assert (endpoint.url, path) == ("http://a", "/models")
         if (answer := answers.pop(0)) is not None:
             raise answer
 
     said: list[str] = []
     monkeypatch.setattr(completion, "_call", call)
     monkeypatch.setattr(completion, "RETRY_INTERVAL_S", 0)
-    completion.wait_until_available("http://a", "key", said.append)
+    completion.wait_until_available(Endpoint("http://a", "key"), said.append)
     assert not answers
     assert len(said) == 1
 
 
 def test_a_refused_key_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    def call(url: str, api_key: str) -> None:
-        raise StackError(f"{url} answered 401: {api_key}", 1)
+    def call(endpoint: Endpoint, path: str) -> None:
+        raise StackError(f"{endpoint.url}{path} answered 401", 1)
 
     monkeypatch.setattr(completion, "_call", call)
     with pytest.raises(StackError, match="answered 401"):
-        completion.wait_until_available("http://a", "wrong", print)
+        completion.wait_until_available(Endpoint("http://a", "wrong"), print)
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def main() -> int:
     pulumi = Pulumi(layout.repo, arguments.stack, stack_environment(os.environ, layout))
     try:
         if arguments.verb == "up":
-            return verbs.up(pulumi, ask_first=arguments.ask)
+            return verbs.up(pulumi, layout, ask_first=arguments.ask)
         if arguments.verb == "down":
             return verbs.down(pulumi, layout, arguments.delete_data)
         if arguments.verb == "env":

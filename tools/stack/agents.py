@@ -1,21 +1,23 @@
-"""`make env`: agents.env with its secrets, and the certificate of the CA beside it, in a folder of this computer."""
+"""`make env`: agents.env with its secrets, and beside it what checks certificates, in a folder of this computer."""
 
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from urllib.parse import quote
 
-from infra.plan.state import AGENT_SECRET, CA_SECRET
-from infra.render.agents_env import CA_FILE, FOLDER
-from infra.render.state import ca_name
+from infra.plan.state import AGENT_SECRET
+from infra.render.agents_env import BUNDLE_FILE, CA_FILE, FOLDER
 from provisioning.converge.secrets import fill
 from provisioning.state import SECRET
 from tools.stack.errors import StackError
-from tools.stack.generated import ca_certificate
 from tools.stack.pulumi import Pulumi
+from tools.stack.trust import bundle, fleet_ca
 
 ENV_FILE = "agents.env"
+_KEPT = "crewai"
+_BESIDE = re.compile(re.escape(FOLDER) + r"/([\w.-]+)")
 
 
 def write_agents_env(pulumi: Pulumi, folder: Path) -> Path:
@@ -26,24 +28,39 @@ def write_agents_env(pulumi: Pulumi, folder: Path) -> Path:
     values = {name: pulumi.setting(name) for name in SECRET.findall(text)}
     if AGENT_SECRET in values:  # it stands in a URL
         values[AGENT_SECRET] = quote(values[AGENT_SECRET], safe="")
+    beside = _beside(pulumi, text)
     folder = folder.expanduser().resolve()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if f"/{CA_FILE}" in text:
-        fleet = str(pulumi.outputs()["fleet"])
-        _write(folder / CA_FILE, ca_certificate(pulumi.setting(CA_SECRET), ca_name(fleet)))
-    if f"{FOLDER}/crewai" in text:
-        (folder / "crewai").mkdir(exist_ok=True, mode=0o700)
+    for name, content in beside.items():
+        _write(folder / name, content)
+    if f"{FOLDER}/{_KEPT}" in text:
+        (folder / _KEPT).mkdir(exist_ok=True, mode=0o700)
     _write(folder / ENV_FILE, fill(text.replace(FOLDER, str(folder)), values))
     return folder / ENV_FILE
 
 
 def forget_agents_env(folder: Path) -> None:
     """Removes what `write_agents_env` wrote, and the folder where nothing of the agents is in it."""
-    for path in (folder / ENV_FILE, folder / CA_FILE):
-        path.unlink(missing_ok=True)
-    for path in (folder / "crewai", folder):
+    for name in (ENV_FILE, CA_FILE, BUNDLE_FILE):
+        (folder / name).unlink(missing_ok=True)
+    for path in (folder / _KEPT, folder):
         if path.is_dir() and not any(path.iterdir()):
             path.rmdir()
+
+
+def _beside(pulumi: Pulumi, text: str) -> dict[str, str]:
+    """The files that agents.env names in its own folder, by name."""
+    named = {*_BESIDE.findall(text)} - {_KEPT}
+    if unknown := sorted(named - {CA_FILE, BUNDLE_FILE}):
+        raise StackError(
+            f"{pulumi.stack} was brought up by another version of agentfleet, whose agents.env names {unknown[0]}: "
+            f"`make up STACK={pulumi.stack}` first",
+            1,
+        )
+    if not named:
+        return {}
+    ca = fleet_ca(pulumi)
+    return {CA_FILE: ca, **({BUNDLE_FILE: bundle(ca)} if BUNDLE_FILE in named else {})}
 
 
 def _write(path: Path, text: str) -> None:

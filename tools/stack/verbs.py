@@ -12,9 +12,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from infra.render.agents_env import CA_FILE
 from tools.stack.agents import forget_agents_env, write_agents_env
 from tools.stack.checkpoint import mend_checkpoint
-from tools.stack.completion import ask, base_url, wait_until_available
+from tools.stack.completion import Endpoint, ask, base_url, wait_until_available
 from tools.stack.crash import clear_stale_lock, read_living_locks
 from tools.stack.data import permission
 from tools.stack.environment import Layout
@@ -22,9 +23,10 @@ from tools.stack.errors import StackError
 from tools.stack.generated import generated_secrets, new_secret
 from tools.stack.parts import needed_parts, set_up
 from tools.stack.pulumi import Pulumi
+from tools.stack.trust import fleet_context, shows_own_certificate
 
 
-def up(pulumi: Pulumi, *, ask_first: bool) -> int:
+def up(pulumi: Pulumi, layout: Layout, *, ask_first: bool) -> int:
     """Brings the stack up, asks it a question, and says how long each took; returns Pulumi's exit code.
 
     With `ask_first` Pulumi shows its preview and waits for a yes.
@@ -41,7 +43,7 @@ def up(pulumi: Pulumi, *, ask_first: bool) -> int:
         )
         return code
     applied_s = time.monotonic()
-    proven = _prove(pulumi, pulumi.outputs())
+    proven = _prove(pulumi, layout, pulumi.outputs())
     _say(
         f"Took {applied_s - started_s:.0f} s for pulumi up, {time.monotonic() - applied_s:.1f} s for the question."
     )
@@ -130,31 +132,40 @@ def _sweep(pulumi: Pulumi) -> int:
     return subprocess.run(words, cwd=pulumi.repo, env=pulumi.environment, check=False).returncode
 
 
-def _prove(pulumi: Pulumi, outputs: dict[str, Any]) -> bool:
+def _prove(pulumi: Pulumi, layout: Layout, outputs: dict[str, Any]) -> bool:
     """Asks the endpoint a question and prints the answer and how to ask the next one; False if it does not answer."""
-    endpoint = outputs.get("endpoint")
-    if not endpoint:
+    url = outputs.get("endpoint")
+    if not url:
         _say("This stack has no endpoint to ask.")
         return True
-    api_key = pulumi.setting("apiKey")
     try:
-        wait_until_available(endpoint, api_key, _say)
-        answer = ask(endpoint, api_key)
+        endpoint = Endpoint(url, pulumi.setting("apiKey"), fleet_context(pulumi, outputs))
+        wait_until_available(endpoint, _say)
+        answer = ask(endpoint)
     except StackError as error:
         _say(f"Everything is up, but the endpoint does not serve: {error}")
         return False
     _say(
         f"\n{answer.model} answered {answer.completion_tokens} tokens in {answer.seconds:.2f} s: {answer.text.strip()}"
     )
-    body = json.dumps({"model": answer.model, "messages": [{"role": "user", "content": "Hello"}]})
-    _say(
-        "\nWhat to do next:\n"
-        f"    curl {base_url(endpoint)}/chat/completions -H 'Content-Type: application/json' \\\n"
-        f'        -H "Authorization: Bearer $(make -s key STACK={pulumi.stack})" -d {shlex.quote(body)}\n'
-        f"    make preview STACK={pulumi.stack}    after a change of stacks/{pulumi.stack}.fleet.yaml\n"
-        f"    make down STACK={pulumi.stack}       to remove everything"
-    )
+    ca_file = layout.agents(pulumi.stack) / CA_FILE if shows_own_certificate(outputs) else None
+    _say(_next_steps(pulumi.stack, url, answer.model, ca_file))
     return True
+
+
+def _next_steps(stack: str, endpoint: str, model: str, ca_file: Path | None) -> str:
+    """`ca_file` is where `make env` writes the CA's certificate, if the endpoint's can be checked with it alone."""
+    body = json.dumps({"model": model, "messages": [{"role": "user", "content": "Hello"}]})
+    env = f"    make env STACK={stack}        the endpoint, its key and its CA for agents, and for this:\n"
+    trust = f"--cacert {shlex.quote(str(ca_file))} " if ca_file else ""
+    return (
+        "\nWhat to do next:\n"
+        f"{env if ca_file else ''}"
+        f"    curl {trust}{base_url(endpoint)}/chat/completions -H 'Content-Type: application/json' \\\n"
+        f'        -H "Authorization: Bearer $(make -s key STACK={stack})" -d {shlex.quote(body)}\n'
+        f"    make preview STACK={stack}    after a change of stacks/{stack}.fleet.yaml\n"
+        f"    make down STACK={stack}       to remove everything"
+    )
 
 
 def _say(text: str) -> None:
