@@ -30,7 +30,9 @@ def _models(plan: FleetPlan) -> Iterator[Setting]:
     yield Setting("OPENAI_API_KEY", "${secret:apiKey}", "The fleet's own key.")
     if plan.gateway and plan.gateway.ca:
         bundle, reason = f"{FOLDER}/{BUNDLE_FILE}", "Public CAs and the fleet's own, which the endpoint shows"
-        yield Setting("SSL_CERT_FILE", bundle, f"{reason}: for httpx, aiohttp, OpenSSL, curl, Go.")
+        yield Setting(
+            "SSL_CERT_FILE", bundle, f"{reason}: for httpx, aiohttp, curl and whatever asks OpenSSL."
+        )
         yield Setting("REQUESTS_CA_BUNDLE", bundle, f"{reason}: for requests.")
         yield Setting(
             "NODE_EXTRA_CA_CERTS", f"{FOLDER}/{CA_FILE}", "The fleet's own CA: Node adds it to its list."

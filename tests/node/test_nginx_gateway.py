@@ -6,28 +6,39 @@ import dataclasses
 import http.client
 import json
 import math
+import os
+import shlex
 import socket
 import ssl
+import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from infra.affinity import build_ring, session_keys
 from infra.plan.authority import CA_SECRET
+from infra.plan.fleet_plan import FleetPlan
 from infra.plan.gateway import TlsPlan
+from infra.render.agents_env import agents_env
 from infra.spec.kinds import TlsKind
 from provisioning.converge.service import remove_all
 from provisioning.errors import RolledBack, Unfinished
 from provisioning.ssh import Connections
 from provisioning.ssh.address import Address
-from support.gateway_lab import CHAT, KEY, SECOND_KEY, Answer, Gateway, gateway_plan, machine_of, pool
+from support.gateway_lab import CHAT, FLEET, KEY, SECOND_KEY, Answer, Gateway, gateway_plan, machine_of, pool
 from support.lab_stacks import StartedNode, swept_lab_stack
+from support.readiness import require_examples
 from support.snapshots import differences, snapshot_of
 from support.stand_in_engine import StandInEngine, running
+from support.stand_in_stack import StandIn
+from support.state_agents import QUIET
 from support.waiting import wait_until
+from tools.stack.agents import write_agents_env
 from tools.stack.generated import new_secret
 
 GENERATED = TlsPlan(kind=TlsKind.GENERATED)
@@ -482,6 +493,18 @@ def test_a_generated_certificate_is_of_the_fleets_ca_for_the_address_and_old_pro
     assert "Cipher is (NONE)" in old.stdout
 
 
+def test_agents_libraries_trust_the_gateway_by_agents_env_and_no_other_fleets(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    python = require_examples()
+    gateway.deploy(tls=GENERATED)
+    clients = ("openai", "langchain", "crewai", "requests")
+    assert asked_by_agents(python, gateway, tmp_path / "own", *clients) == dict.fromkeys(clients, "one")
+    gateway.ca_key = new_secret(CA_SECRET)
+    said = asked_by_agents(python, gateway, tmp_path / "other", "openai", "requests")
+    assert ["CERTIFICATE_VERIFY_FAILED" in words for words in said.values()] == [True, True], said
+
+
 def test_a_new_ca_is_taken_over_by_a_reload_and_its_key_stays_nowhere(gateway: Gateway) -> None:
     gateway.deploy(tls=GENERATED)
     started = f"systemctl show -p InvocationID -p ExecMainPID {gateway.plan.unit}"
@@ -550,6 +573,31 @@ def test_a_second_deployment_changes_nothing_and_a_removal_leaves_nothing(
     remove_all(gateway.machine)
     assert differences(bare, snapshot_of(gateway.node.shell, tmp_path / "after.json")) == []
     gateway.plan = dataclasses.replace(gateway.plan, port=0)  # so that the next test brings it again
+
+
+def asked_by_agents(python: Path, gateway: Gateway, folder: Path, *clients: str) -> dict[str, str]:
+    """What agents on this computer are answered, who have read the agents.env that is written now."""
+    replica = SimpleNamespace(pool="agents", served_name="tiny")
+    endpoint = f"https://{gateway.plan.address}:{gateway.plan.port}/v1"
+    fleet = SimpleNamespace(
+        name=FLEET, endpoint=endpoint, gateway=gateway.plan, replicas=[replica], state=None
+    )
+    outputs = {"fleet": FLEET, "agents_env": agents_env(cast("FleetPlan", fleet))}
+    text = write_agents_env(StandIn(outputs, {"apiKey": KEY, CA_SECRET: gateway.ca_key}), folder).read_text()
+    settings = dict(word.split("=", 1) for word in shlex.split(text, comments=True))
+    client = Path(__file__).with_name("asking_client.py")
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), **QUIET, **settings}
+    asked = subprocess.run(
+        [str(python), str(client), *clients],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert asked.returncode == 0, asked.stderr[-3000:]
+    said: dict[str, str] = json.loads(asked.stdout.splitlines()[-1])
+    return said
 
 
 def let_go(gateway: Gateway, held: list[Future[Answer]]) -> None:

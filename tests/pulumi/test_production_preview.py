@@ -19,7 +19,7 @@ def test_the_production_example_previews_without_a_host(tmp_path: Path) -> None:
         "production",
         program=ROOT,
         config={"agentfleet:spec": str(spec)},
-        secrets={"agentfleet:apiKey": "not-to-be-seen", "agentfleet:sshPassword": "not-to-be-seen"},
+        secrets={f"agentfleet:{name}": "not-to-be-seen" for name in ("apiKey", "caKey", "sshPassword")},
     )
     stack.create()
     preview = stack.run("preview", "--diff").stdout

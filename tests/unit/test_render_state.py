@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 from pathlib import Path
@@ -144,7 +145,8 @@ def test_scripts_are_sound_to_the_shell(tmp_path: Path) -> None:
 def read_by_a_shell(text: str, name: str, folder: Path) -> str:
     (folder / "agents.env").write_text(text)
     script = f'. {shlex.quote(str(folder / "agents.env"))}; printf %s "${name}"'
-    return subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout
+    words, given = ["sh", "-c", script], {"PATH": os.environ["PATH"]}
+    return subprocess.run(words, env=given, capture_output=True, text=True, check=True).stdout
 
 
 def test_agents_are_told_where_their_state_is_with_time_outs_in_the_url(tmp_path: Path) -> None:
@@ -163,6 +165,23 @@ def test_agents_of_a_fleet_without_a_store_are_told_of_the_model_alone(tmp_path:
     made = plan(LAB)
     assert read_by_a_shell(agents_env(made), "OPENAI_BASE_URL", tmp_path) == made.endpoint
     assert "REDIS_URL" not in agents_env(made)
+
+
+FILES = {"kind": "files", "certificate": "/etc/ssl/fleet.pem", "key": "/etc/ssl/fleet.key"}
+
+
+@pytest.mark.parametrize(
+    ("tls", "bundle"),
+    [({"kind": "generated"}, "${folder}/ca-bundle.crt"), (FILES, ""), ({"kind": "none"}, "")],
+)
+def test_agents_are_told_of_a_ca_where_the_gateway_shows_one_that_nobody_else_knows(
+    tmp_path: Path, tls: dict[str, str], bundle: str
+) -> None:
+    text = agents_env(plan(LAB, gateway={"kind": "nginx", "tls": tls}))
+    for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
+        assert read_by_a_shell(text, name, tmp_path) == bundle
+    ca = read_by_a_shell(text, "NODE_EXTRA_CA_CERTS", tmp_path)
+    assert ca == ("${folder}/fleet-ca.crt" if bundle else "")
 
 
 def test_three_servers_have_a_sentinel_each_and_users_for_each_other() -> None:

@@ -14,11 +14,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from infra.plan.authority import CA_SECRET
 from infra.plan.state import AGENT_SECRET
 from provisioning.converge.data import VARIABLE
+from support.stand_in_stack import StandIn
 from tools.stack.agents import forget_agents_env, write_agents_env
 from tools.stack.data import data_services, permission
 from tools.stack.errors import StackError
 from tools.stack.generated import generated_secrets, new_secret
-from tools.stack.pulumi import Pulumi
 from tools.stack.trust import bundle, ca_certificate, fleet_context
 
 SPEC = """
@@ -29,34 +29,6 @@ pools: {agents: {model: agent, role: agent}}
 nodes: {source: lab}
 """
 ENV = "KEY='${secret:apiKey}'\nURL='valkeys://agent:${secret:stateAgentPassword}@h/0?ssl_ca_certs=${folder}/fleet-ca.crt'\n"
-
-
-class StandIn(Pulumi):
-    """A stack with these outputs, settings and state."""
-
-    def __init__(
-        self,
-        outputs: dict[str, Any],
-        settings: dict[str, str] | None = None,
-        state: dict[str, Any] | None = None,
-    ) -> None:
-        super().__init__(Path(), "shop", {})
-        object.__setattr__(self, "given", (outputs, settings or {}, state or {}))
-
-    given: tuple[dict[str, Any], dict[str, str], dict[str, Any]]
-
-    def exists(self) -> bool:
-        return True
-
-    def outputs(self) -> dict[str, Any]:
-        return self.given[0]
-
-    def setting(self, name: str) -> str:
-        return self.given[1].get(name, "")
-
-    def read(self, *words: str) -> str:
-        assert words[:2] == ("stack", "export")
-        return json.dumps(self.given[2])
 
 
 def state_with(**outputs: Any) -> dict[str, Any]:
