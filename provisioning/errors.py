@@ -10,6 +10,7 @@ ProvisioningError
 ├── GateError               a running program that does not hold what the plan promised
 ├── Interrupted             the operator stopped the run
 ├── RotationError           a gateway that cannot do without this member now
+├── PeersError              servers that cannot do without this one now, or that it does not come back to
 ├── RingStopped             a change that was not begun, because another member of the ring failed
 ├── RolledBack              a change that failed, and how going back went
 ├── Unfinished              a change that failed and left the new version on the machine
@@ -143,6 +144,13 @@ class RotationError(ProvisioningError):
 
     def __init__(self, host: str, message: str) -> None:
         super().__init__(f"host {host}: gateway: {message}")
+
+
+class PeersError(ProvisioningError):
+    """Servers that hold the same and cannot do without this one now, or that it does not come back to."""
+
+    def __init__(self, host: str, message: str) -> None:
+        super().__init__(f"host {host}: {message}")
 
 
 class RingStopped(ProvisioningError):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from infra.plan.state import PRIMARY, StateMember, StatePlan
+from infra.plan.state import PRIMARY, SERVICE, StateMember, StatePlan
 from infra.render.templates import template_text
 from infra.render.words import UNITS
-from provisioning.state import OnChange, RenderedFile, Unit
+from provisioning.state import OnChange, Peers, RenderedFile, Unit
 
 
 def sentinel_unit(state: StatePlan) -> str:
@@ -44,7 +44,7 @@ def sentinel_files(
         ),
         **{
             f"{state.folder}/{name}": file(name, **script)
-            for name in ("ask-sentinels", "begin", "begin-sentinel")
+            for name in ("ask-sentinels", "begin", "begin-sentinel", "peers")
         },
         f"{UNITS}/{unit}.service": file("sentinel.service"),
     }
@@ -53,3 +53,8 @@ def sentinel_files(
 def sentinel_units(state: StatePlan) -> dict[str, Unit]:
     """The unit beside the server's."""
     return {f"{sentinel_unit(state)}.service": Unit()}
+
+
+def sentinel_peers(fleet: str, state: StatePlan, member: StateMember) -> Peers:
+    """The server's place among the three, which keep writes possible while one of them restarts."""
+    return Peers(f"{fleet}/{SERVICE}", f"{SERVICE} on {member.node}", (f"{state.folder}/peers",))

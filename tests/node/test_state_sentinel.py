@@ -1,13 +1,15 @@
-"""Three servers with Sentinels on three real nodes: one dies, another takes over, and no turn of an agent is lost."""
+"""Three servers with Sentinels on three real nodes: no turn of an agent is lost when one dies or all are changed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
 from provisioning import lab
+from provisioning.converge.ring import Rings
 from provisioning.ssh import Connections
 from support.lab_stacks import swept_lab_stack
 from support.state_agents import Agent, agent_of, answer_of
@@ -25,7 +27,8 @@ def stores(lab_ready: None) -> Iterator[dict[str, StateLab]]:  # noqa: ARG001 - 
     with swept_lab_stack() as stack, Connections() as connections, ThreadPoolExecutor() as threads:
         nodes = dict(zip(NODES, threads.map(stack.start, NODES), strict=True))
         plan = state_plan(nodes, stack.network, ha="sentinel", nodes=list(NODES))
-        made = {name: StateLab(node, name, plan, connections) for name, node in nodes.items()}
+        rings = Rings()
+        made = {name: StateLab(node, name, plan, connections, rings=rings) for name, node in nodes.items()}
         list(threads.map(StateLab.bring, made.values()))
         yield made
 
@@ -95,3 +98,28 @@ def test_bringing_it_again_changes_nothing_and_leaves_the_primary(stores: dict[s
         store.bring()
         assert store.node.sh(run) == running
     assert primary(stores) == before
+
+
+def changed(stores: dict[str, StateLab], maxmemory: str) -> dict[str, StateLab]:
+    """The same servers as another `state.maxmemory` would have them."""
+    first = stores[NODES[0]]
+    nodes = {name: store.node for name, store in stores.items()}
+    wanted = {"ha": "sentinel", "nodes": list(NODES), "maxmemory": maxmemory}
+    plan = state_plan(nodes, first.plan.clients[0], **wanted)
+    return {name: replace(store, plan=plan) for name, store in stores.items()}
+
+
+def test_a_changed_setting_reaches_all_three_one_at_a_time_and_costs_no_turn(
+    stores: dict[str, StateLab], agent: Agent
+) -> None:
+    wanted, before = changed(stores, "96MiB"), primary(stores)
+    with agent.start("say_much") as busy, ThreadPoolExecutor() as threads:
+        wait_for_output(busy, "busy")
+        list(threads.map(lambda store: store.bring(stores[store.name].plan), wanted.values()))
+        assert answer_of(busy) == {"answer": [160, 160, 160, 160]}
+    assert before
+    assert followers(stores[primary(stores)]) == 2
+    for store in wanted.values():
+        assert store.cli("CONFIG GET maxmemory").split()[-1] == str(96 * 2**20)
+        assert store.cli("CONFIG GET min-replicas-to-write").split()[-1] == "1"
+        assert store.warned == []

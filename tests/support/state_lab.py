@@ -17,8 +17,11 @@ from infra.render import render
 from infra.spec import parse
 from provisioning.converge import service as converging
 from provisioning.converge.machine import Machine
+from provisioning.converge.peers import Place
+from provisioning.converge.ring import Rings
 from provisioning.converge.version import Version
 from provisioning.ssh import Address, Connections
+from provisioning.state import ServiceState
 from support.lab_stacks import StartedNode
 from support.state_secrets import STATE_SECRETS
 
@@ -47,13 +50,15 @@ def state_plan(machines: Mapping[str, StartedNode], clients: str, **state: Any) 
 
 @dataclass(frozen=True)
 class StateLab:
-    """One machine with the services of the plan that are its own."""
+    """One machine with the services of the plan that are its own; `rings` is shared with the machines beside it."""
 
     node: StartedNode
     name: str
     plan: FleetPlan
     connections: Connections
     secrets: Mapping[str, str] = field(default_factory=lambda: STATE_SECRETS)
+    rings: Rings = field(default_factory=Rings)
+    warned: list[str] = field(default_factory=list)
 
     @property
     def state(self) -> StatePlan:
@@ -70,10 +75,18 @@ class StateLab:
         )
         return Machine(self.name, self.connections.get(address), threading.RLock(), "test", lambda _: None)
 
-    def bring(self) -> None:
-        """What `up` does on this machine."""
-        for service in render(self.plan)[self.name].values():
-            converging.converge(self.machine, Version(service, self.secrets))
+    def bring(self, before: FleetPlan | None = None) -> None:
+        """What `up` does on this machine, where the plan `before` stands if one is given."""
+        old = render(before)[self.name] if before else {}
+        for name, service in render(self.plan)[self.name].items():
+            previous = Version(old[name], self.secrets) if name in old else None
+            place = self._place(service) if service.peers else None
+            converging.converge(self.machine, Version(service, self.secrets), previous, place=place)
+
+    def _place(self, service: ServiceState) -> Place:
+        assert service.peers
+        ring = self.rings.ring(service.peers.ring)
+        return Place(self.machine, service.peers, ring, self.warned.append)
 
     def remove(self) -> None:
         """What `destroy` does."""
