@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 from provisioning.errors import CommandError, ProvisioningError
@@ -46,6 +47,16 @@ def bring_back(shell: Connection, command: str, data_folder: str, source: Path, 
 
     Raises ProvisioningError; the store then holds what it held before, unless the error says otherwise.
     """
+    with sent(shell, data_folder, source, progress) as path:
+        return load(shell, command, path)
+
+
+@contextmanager
+def sent(shell: Connection, data_folder: str, source: Path, progress: Progress) -> Iterator[str]:
+    """The snapshot's path on the machine for as long as the block lasts, unless it is used up there.
+
+    Raises ProvisioningError when it does not arrive whole.
+    """
     path = str(PurePosixPath(data_folder) / "incoming.rdb")
     size = source.stat().st_size
     shell.script('# making room\nrm -f -- "$1"; umask 077; : >"$1"', path)
@@ -56,10 +67,20 @@ def bring_back(shell: Connection, command: str, data_folder: str, source: Path, 
                 progress(file.tell(), size)
         if _measure(shell, path) != (size, _digest(source)):
             raise ProvisioningError(f"{source} did not arrive whole: try again")
-        keys = shell.run([command, path], timeout_s=TAKE_S).stdout.split()
+        yield path
     finally:
-        shell.run(["rm", "-f", "--", path])
-    return int(keys[-1])
+        with suppress(
+            ProvisioningError
+        ):  # what went wrong before is the error to tell; the next one writes over it
+            shell.run(["rm", "-f", "--", path])
+
+
+def load(shell: Connection, command: str, path: str) -> int:
+    """Has the store's own `restore` put the snapshot in the place of what it holds; the number of its keys.
+
+    Raises CommandError; with an exit code, what the store held before is back.
+    """
+    return int(shell.run([command, path], timeout_s=TAKE_S).stdout.split()[-1])
 
 
 def _measure(shell: Connection, path: str) -> tuple[int, str]:

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from provisioning import lab
 from provisioning.converge.ring import Rings
+from provisioning.day_two.machines import Machines, WayIn
+from provisioning.day_two.snapshots import take
+from provisioning.day_two.store_servers import Server, leading_server, restore_all
+from provisioning.errors import ProvisioningError
 from provisioning.ssh import Connections
 from support.lab_stacks import swept_lab_stack
 from support.state_agents import Agent, agent_of, answer_of
@@ -112,14 +117,87 @@ def changed(stores: dict[str, StateLab], maxmemory: str) -> dict[str, StateLab]:
 def test_a_changed_setting_reaches_all_three_one_at_a_time_and_costs_no_turn(
     stores: dict[str, StateLab], agent: Agent
 ) -> None:
-    wanted, before = changed(stores, "96MiB"), primary(stores)
-    with agent.start("say_much") as busy, ThreadPoolExecutor() as threads:
-        wait_for_output(busy, "busy")
-        list(threads.map(lambda store: store.bring(stores[store.name].plan), wanted.values()))
-        assert answer_of(busy) == {"answer": [160, 160, 160, 160]}
-    assert before
+    wanted = changed(stores, "96MiB")
+    with ThreadPoolExecutor() as threads:
+        with agent.start("say_much") as busy:
+            wait_for_output(busy, "busy")
+            bringing = [threads.submit(store.bring, stores[name].plan) for name, store in wanted.items()]
+            answers = [answer_of(busy)]
+        while not all(made.done() for made in bringing):
+            answers.append(agent.does("say_much"))
+        assert [made.result() for made in bringing] == [None] * 3
+    first = answers[0]["answer"][0]
+    assert answers == [{"answer": [first + 80 * turn] * 4} for turn in range(len(answers))]
     assert followers(stores[primary(stores)]) == 2
     for store in wanted.values():
         assert store.cli("CONFIG GET maxmemory").split()[-1] == str(96 * 2**20)
         assert store.cli("CONFIG GET min-replicas-to-write").split()[-1] == "1"
         assert store.warned == []
+
+
+def servers_of(stores: dict[str, StateLab]) -> list[Server]:
+    return [Server(name, store.state.unit, store.state.folder) for name, store in stores.items()]
+
+
+def machines_of(stores: dict[str, StateLab], **ports: int) -> Machines:
+    """Ways to the machines; `ports` are those of nodes where nobody listens."""
+    reached = {name.replace("_", "-"): port for name, port in ports.items()}
+    addresses = {name: store.address for name, store in stores.items()}
+    return Machines(
+        {name: WayIn(replace(a, port=reached.get(name, a.port))) for name, a in addresses.items()}
+    )
+
+
+def watching(stores: dict[str, StateLab]) -> list[str]:
+    ask = "systemctl is-active {}-sentinel"
+    return [store.node.try_sh(ask.format(store.state.unit)).stdout.strip() for store in stores.values()]
+
+
+@pytest.fixture(scope="module")
+def snapshot(stores: dict[str, StateLab], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of a store that holds flow:before, which then has flow:after in its place."""
+    file = tmp_path_factory.mktemp("snapshot") / "state.rdb"
+    with machines_of(stores) as machines:
+        lead = leading_server(machines, servers_of(stores))
+        stores[lead.node].cli("SET flow:before snapshot")
+        take(machines.connection(lead.node), f"{lead.folder}/backup", file, lambda *_: None)
+    stores[lead.node].cli("DEL flow:before")
+    stores[lead.node].cli("SET flow:after snapshot")
+    return file
+
+
+def test_a_restore_with_a_machine_out_of_reach_is_refused_before_anything_is_touched(
+    stores: dict[str, StateLab], snapshot: Path
+) -> None:
+    refused = pytest.raises(ProvisioningError, match=r"host node-3: (?s:.*)nothing was touched")
+    with machines_of(stores, node_3=9) as machines, refused:
+        restore_all(machines, servers_of(stores), snapshot, lambda *_: None, lambda _: None)
+    assert watching(stores) == ["active"] * 3
+    assert stores[primary(stores)].cli("EXISTS flow:after flow:before") == "1"
+
+
+def test_a_restore_that_fails_leaves_what_was_there_and_sentinels_that_watch(
+    stores: dict[str, StateLab], snapshot: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "bad.rdb").write_bytes(snapshot.read_bytes()[:-20])
+    with machines_of(stores) as machines, pytest.raises(ProvisioningError, match="no whole snapshot"):
+        restore_all(machines, servers_of(stores), tmp_path / "bad.rdb", lambda *_: None, lambda _: None)
+    assert watching(stores) == ["active"] * 3
+    assert stores[primary(stores)].cli("EXISTS flow:after") == "1"
+
+
+def test_a_restore_brings_the_snapshot_to_all_three_and_nothing_else(
+    stores: dict[str, StateLab], snapshot: Path, agent: Agent
+) -> None:
+    before = primary(stores)
+    with machines_of(stores) as machines:
+        lead, keys = restore_all(machines, servers_of(stores), snapshot, lambda *_: None, lambda _: None)
+    assert (lead.node, primary(stores)) == (before, before)
+    assert watching(stores) == ["active"] * 3
+    for store in stores.values():
+        assert store.cli("GET flow:before") == "snapshot"
+        assert store.cli("EXISTS flow:after") == "0"
+        assert store.cli("DBSIZE") == str(keys)
+    held = stores[before].node.sh(f"ls {lead.data_folder}/before-restore")
+    assert "appendonlydir" in held
+    assert "answer" in agent.does("say")

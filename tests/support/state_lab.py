@@ -69,11 +69,14 @@ class StateLab:
     @property
     def machine(self) -> Machine:
         """The node as the converging code sees it."""
+        shell = self.connections.get(self.address)
+        return Machine(self.name, shell, threading.RLock(), "test", lambda _: None)
+
+    @property
+    def address(self) -> Address:
+        """How the node is reached."""
         facts = self.node.facts
-        address = Address(
-            facts.address, facts.port, facts.user, facts.host_key, facts.identity_file, self.name
-        )
-        return Machine(self.name, self.connections.get(address), threading.RLock(), "test", lambda _: None)
+        return Address(facts.address, facts.port, facts.user, facts.host_key, facts.identity_file, self.name)
 
     def bring(self, before: FleetPlan | None = None) -> None:
         """What `up` does on this machine, where the plan `before` stands if one is given."""
