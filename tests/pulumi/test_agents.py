@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,10 @@ from support.readiness import require_examples
 from support.shell import Shell
 from support.state_secrets import STATE_SECRETS
 from tools.stack.agents import write_agents_env
+from tools.stack.completion import Endpoint, ask
+from tools.stack.errors import StackError
 from tools.stack.pulumi import Pulumi
+from tools.stack.trust import fleet_context
 
 SPEC = """
 name: {name}
@@ -34,7 +38,7 @@ models:
 pools:
   agents: {{model: agent, role: agent, replicas: 2, nodes: [node-2, node-3]}}
 nodes: {{source: lab, lab: {{count: 3, kv_cache_memory: 64MiB}}}}
-gateway: {{kind: nginx, node: node-1}}
+gateway: {{kind: nginx, node: node-1, tls: {{kind: generated}}}}
 state: {{kind: redis, node: node-1, maxmemory: 64MiB}}
 """
 REPLICAS = {"agents-0": "node-2", "agents-1": "node-3"}
@@ -78,6 +82,17 @@ def test_a_killed_workflow_resumes_and_its_sessions_keep_their_replica_and_cache
 
 def test_a_killed_flow_resumes_at_the_step_that_it_was_at(agents: AgentHost) -> None:
     killed_flow_resumes(agents, "second")
+
+
+def test_who_asks_after_up_checks_the_gateways_certificate(fleet: Stack) -> None:
+    stack = pulumi(fleet)
+    outputs = stack.outputs()
+    endpoint = Endpoint(outputs["endpoint"], stack.setting("apiKey"), fleet_context(stack, outputs))
+    assert ask(endpoint).model == "agent"
+    with pytest.raises(StackError, match="shows a certificate that is not trusted here"):
+        ask(replace(endpoint, trust=None))
+    status = fleet.fleet("status")
+    assert status.returncode == 0, status.stdout
 
 
 def pulumi(stack: Stack) -> Pulumi:

@@ -92,12 +92,14 @@ def read_prefix_cache(metrics: str) -> PrefixCache:
 def killed_workflow_resumes(host: AgentHost, name: str) -> list[Event]:
     """The LangGraph workflow is killed when one worker is done and others are not; a second process asks what the store
     lacks and nothing else. Gives all answers, those of the killed process first."""
-    before = host.run_and_kill(
-        "langgraph",
-        "start",
-        name,
-        at=lambda event: (event["event"], event["agent"], event["turn"]) == ("asked", "worker-3", 4),
-    )
+    said: set[tuple[str, str, int]] = set()
+
+    def one_is_done_and_another_is_not(event: Event) -> bool:
+        said.add((event["event"], event["agent"], event["turn"]))
+        asked = event["event"] == "asked" and event["agent"] == "worker-3" and event["turn"] >= 4
+        return asked and ("answered", "worker-1", WORKFLOW["worker-1"]) in said
+
+    before = host.run_and_kill("langgraph", "start", name, at=one_is_done_and_another_is_not)
     [stored] = host.run("langgraph", "show", name)
     kept = stored["turns"]
     assert kept["worker-1"] == WORKFLOW["worker-1"], "it was done before the kill"

@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, cast
 
+from infra.plan.authority import CA_SECRET
 from infra.plan.fleet_plan import FleetPlan
-from infra.plan.gateway import GatewayPlan
+from infra.plan.gateway import GatewayPlan, TlsPlan
 from infra.plan.guards import GATEWAY, Guard
 from infra.plan.litellm import LiteLlmPlan, plan_litellm
 from infra.render.firewall import firewall_service
 from infra.render.litellm import behind, litellm_service
 from infra.render.nginx import nginx_service
+from infra.spec.kinds import TlsKind
 from provisioning.converge.service import converge
 from provisioning.converge.version import Version
 from support.gateway_lab import FLEET, KEY, SECOND_KEY, Gateway, gateway_plan, pool
@@ -38,7 +40,7 @@ class LiteLlmGateway(Gateway):
         """Bring both to the plan with these changes, as the provider would."""
         self.plan = dataclasses.replace(self.plan, **changes)
         fleet = cast("FleetPlan", SimpleNamespace(name=FLEET))
-        secrets = {"apiKey": KEY, "second": SECOND_KEY}
+        secrets = {"apiKey": KEY, "second": SECOND_KEY, CA_SECRET: self.ca_key}
         firewall = firewall_service(fleet, [Guard(GATEWAY, (self.plan.port,), (self.node.state.network,))])
         inner = nginx_service(fleet, behind(self.plan, self.litellm))
         for state in (firewall, inner, litellm_service(fleet, self.plan, self.litellm)):
@@ -58,7 +60,7 @@ class LiteLlmGateway(Gateway):
 
 
 def litellm_plan(address: str, engines: Sequence[StandInEngine]) -> GatewayPlan:
-    """Two pools, the last engine being the one for long sessions."""
+    """Two pools, the last engine being the one for long sessions; clients check the fleet's certificate."""
     pools = (
         pool("agents", engines[:-1]),
         dataclasses.replace(pool("long", engines[-1:], first=len(engines) - 1), role="long"),
@@ -67,6 +69,7 @@ def litellm_plan(address: str, engines: Sequence[StandInEngine]) -> GatewayPlan:
         gateway_plan(address, engines),
         kind="litellm",
         pools=pools,
+        tls=TlsPlan(kind=TlsKind.GENERATED),
         client_keys=("second",),
         drain_timeout_s=60,
     )
