@@ -15,7 +15,7 @@ from infra.plan import FleetPlan
 from infra.render import render
 from infra.render.agents_env import agents_env
 from provisioning.properties import service_from_properties, service_to_properties
-from provisioning.state import OnChange, ServiceState
+from provisioning.state import OnChange, Peers, ServiceState
 
 FOLDER = "/etc/agentfleet/small/state"
 
@@ -192,6 +192,22 @@ def test_three_servers_have_a_sentinel_each_and_users_for_each_other() -> None:
     assert service.secrets >= {"stateReplicaPassword", "stateSentinelPassword"}
     for path, file in service.files.items():
         assert not file.secrets or file.mode == "0600", path
+
+
+def test_on_a_sentinel_the_admin_may_have_another_server_lead_and_nothing_else() -> None:
+    lines = sentinel_store().files[f"{FOLDER}/sentinel.conf"].text.splitlines()
+    [admin] = [line.split()[4:] for line in lines if line.startswith("user admin ")]
+    assert admin == ["resetkeys", "resetchannels", "-@all", "+sentinel|failover"]
+    assert not [line for line in lines if line.startswith("user agent ") and "failover" in line]
+
+
+def test_each_of_three_has_its_turn_and_one_alone_has_nobody_to_wait_for() -> None:
+    turns = [sentinel_store(node).peers for node in THREE["nodes"]]
+    assert turns == [
+        Peers("small/state", f"state on {node}", (f"{FOLDER}/peers",)) for node in THREE["nodes"]
+    ]
+    assert store().peers is None
+    assert service_from_properties(service_to_properties(sentinel_store())) == sentinel_store()
 
 
 def test_a_server_among_three_starts_from_a_file_that_sentinel_may_write() -> None:
