@@ -26,7 +26,7 @@ from infra.plan.fleet_plan import FleetPlan
 from infra.plan.gateway import TlsPlan
 from infra.render.agents_env import agents_env
 from infra.spec.kinds import TlsKind
-from provisioning.converge.service import remove_all
+from provisioning.converge.service import converge, remove_all
 from provisioning.errors import RolledBack, Unfinished
 from provisioning.ssh import Connections
 from provisioning.ssh.address import Address
@@ -505,7 +505,9 @@ def test_agents_libraries_trust_the_gateway_by_agents_env_and_no_other_fleets(
     assert ["CERTIFICATE_VERIFY_FAILED" in words for words in said.values()] == [True, True], said
 
 
-def test_a_new_ca_is_taken_over_by_a_reload_and_its_key_stays_nowhere(gateway: Gateway) -> None:
+def test_a_new_ca_and_another_address_are_taken_over_by_a_reload_and_the_cas_key_stays_nowhere(
+    gateway: Gateway,
+) -> None:
     gateway.deploy(tls=GENERATED)
     started = f"systemctl show -p InvocationID -p ExecMainPID {gateway.plan.unit}"
     before, held = gateway.node.sh(started), gateway.hold("in flight")
@@ -515,9 +517,28 @@ def test_a_new_ca_is_taken_over_by_a_reload_and_its_key_stays_nowhere(gateway: G
     assert gateway.node.sh(started) == before
     assert gateway.ask("of the new CA").status == 200
     let_go(gateway, [held])
+    address = gateway.plan.address
+    for name in ("fleet.example.com", address):
+        gateway.deploy(address=name)
+        assert gateway.node.sh("ls -d /opt/agentfleet/certificates/*").split() == [
+            gateway.plan.certificate_folder
+        ]
+    assert gateway.node.sh(started) == before
     middle = gateway.ca_key.splitlines()[1]
     searched = "/etc /opt/agentfleet /run /var/lib /var/log /tmp /root"
     assert gateway.node.try_sh(f"grep -rsqaF -- '{middle}' {searched}").returncode == 1
+
+
+def test_a_change_that_fails_brings_back_the_certificate_of_the_ca_before(gateway: Gateway) -> None:
+    gateway.deploy(tls=GENERATED)
+    before, own, plan = gateway.version, gateway.ca_key, gateway.plan
+    wrong = dataclasses.replace(gateway.plan.pools[0], replicas=gateway.plan.pools[0].replicas[:1] * 2)
+    gateway.plan = dataclasses.replace(plan, pools=(wrong,))
+    gateway.ca_key = new_secret(CA_SECRET)
+    with pytest.raises(RolledBack, match="the previous files are back"):
+        converge(gateway.machine, gateway.version, before)
+    gateway.plan, gateway.ca_key = plan, own
+    assert gateway.ask("still").status == 200
 
 
 def test_a_key_that_is_none_is_named_and_the_old_certificate_goes_on(gateway: Gateway) -> None:

@@ -33,6 +33,7 @@ SECOND_KEY = 'second "key" \\ with what JSON would have to escape'
 ENGINE_LIMIT = 4
 """max_num_seqs of a replica, unless a test says otherwise."""
 
+_NAMED = cast("FleetPlan", SimpleNamespace(name=FLEET))
 LIMIT_S = 60
 CHAT = "/v1/chat/completions"
 
@@ -73,11 +74,15 @@ class Gateway:
     def deploy(self, **changes: Any) -> None:
         """Bring the gateway to the plan with these changes, as the provider would."""
         self.plan = dataclasses.replace(self.plan, **changes)
-        fleet = cast("FleetPlan", SimpleNamespace(name=FLEET))
-        secrets = {"apiKey": KEY, "second": SECOND_KEY, CA_SECRET: self.ca_key}
-        firewall = firewall_service(fleet, [Guard(GATEWAY, (self.plan.port,), (self.node.state.network,))])
+        firewall = firewall_service(_NAMED, [Guard(GATEWAY, (self.plan.port,), (self.node.state.network,))])
         converge(self.machine, Version(firewall, {}))
-        converge(self.machine, Version(nginx_service(fleet, self.plan), secrets))
+        converge(self.machine, self.version)
+
+    @property
+    def version(self) -> Version:
+        """What the plan says now."""
+        secrets = {"apiKey": KEY, "second": SECOND_KEY, CA_SECRET: self.ca_key}
+        return Version(nginx_service(_NAMED, self.plan), secrets)
 
     def start_afresh(self, plan: GatewayPlan) -> None:
         """This plan, all engines up and nothing remembered."""
