@@ -48,7 +48,7 @@ def node(lab_ready: None, engine_python: Path) -> Iterator[StartedNode]:  # noqa
 def hub(node: StartedNode) -> Iterator[StandInHub]:
     """The tiny model's files, and some that no engine here needs, on the computer's side of the node's network."""
     model = (cache_dir() / "ready" / "tiny-model").resolve()
-    files = {path.name: path.read_bytes() for path in sorted(model.iterdir())}
+    files = {path.name: path.read_bytes() for path in sorted(model.iterdir()) if path.is_file()}
     address = str(node.state.gateway.ip)
     with running(StandInHub(address, REPOSITORY, {**files, **UNNEEDED})) as hub:
         yield hub

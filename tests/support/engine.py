@@ -34,19 +34,19 @@ def answers_of(python: Path, script: Path, questions: Iterable[Any] = ()) -> lis
 
 
 def kept_answers(
-    python: Path, script: Path, questions: Sequence[Any], programs: Iterable[Path]
+    python: Path, script: Path, questions: Sequence[Any], *, beside: Iterable[Path]
 ) -> list[dict[str, Any]]:
-    """The same, asked once of each engine: `programs` are the files that decide what it is asked, and how.
+    """The same, asked once of each engine; `beside` are the files of ours that the script imports.
 
     For questions alone whose answers depend on nothing else. `make clean-cache` forgets them.
     """
-    asked = [str(python.parents[1].resolve()), *map(Path.read_text, sorted(programs)), json.dumps(questions)]
+    asked = [str(python.parents[1].resolve()), *map(Path.read_text, (script, *beside)), json.dumps(questions)]
     digest = hashlib.sha256("\0".join(asked).encode()).hexdigest()[:16]
     kept = cache_dir() / "answers" / f"{script.stem}-{digest}.json"
     if not kept.exists():
         kept.parent.mkdir(parents=True, exist_ok=True)
-        beside = kept.with_suffix(f".{os.getpid()}")
-        beside.write_text(json.dumps(answers_of(python, script, questions)))
-        beside.replace(kept)
+        partial = kept.with_suffix(f".{os.getpid()}")
+        partial.write_text(json.dumps(answers_of(python, script, questions)))
+        partial.replace(kept)
     answers: list[dict[str, Any]] = json.loads(kept.read_text())
     return answers

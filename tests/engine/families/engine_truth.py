@@ -36,6 +36,9 @@ class Capacity:
 Answers = Mapping[str, Capacity]
 """What was said of each case, by its name."""
 
+_IMPORTED = ("engine_answers.py", "engine_stand_in.py")
+"""What the programs that are run by the engine's Python have in common."""
+
 
 def flags(settings: EngineSettings) -> dict[str, Any]:
     """The fields of vLLM's EngineArgs, which the memory model's settings are named after; what is not given is left."""
@@ -70,7 +73,7 @@ def _ask(python: Path, program: str, gpu: Mapping[str, Any] | None, cases: Seque
     """Asking takes minutes, so answers are kept while the engine, these programs and the cases are the same."""
     questions = [gpu, *({"files": case.files, "flags": flags(case.settings)} for case in cases)]
     script = Path(__file__).with_name(program)
-    answers = kept_answers(python, script, questions, script.parent.glob("engine_*.py"))
+    answers = kept_answers(python, script, questions, beside=map(script.with_name, _IMPORTED))
     return {case.name: _capacity(answer) for case, answer in zip(cases, answers, strict=True)}
 
 
