@@ -95,6 +95,10 @@ def test_who_asks_after_up_checks_the_gateways_certificate(fleet: Stack) -> None
     assert status.returncode == 0, status.stdout
 
 
+def test_a_refresh_finds_every_certificate_as_it_was_made(fleet: Stack) -> None:
+    fleet.run("refresh", "--yes", "--expect-no-changes", "--non-interactive")
+
+
 def pulumi(stack: Stack) -> Pulumi:
     """The stack as `make` sees it."""
     return Pulumi(stack.folder, stack.name, stack.environment)

@@ -13,6 +13,7 @@ from tools.stack.crash import Lock, is_plugin, parse_lock
 from tools.stack.environment import Layout, additions, is_logged_in, write_passphrase
 from tools.stack.errors import StackError
 from tools.stack.parts import needed_parts
+from tools.stack.verbs import next_steps
 
 LAYOUT = Layout(repo=Path("/repo"), pulumi_bin=Path("/cache/pulumi/bin"), state=Path("/state"))
 
@@ -136,6 +137,24 @@ def test_an_endpoint_that_starts_is_waited_for(monkeypatch: pytest.MonkeyPatch) 
     completion.wait_until_available(Endpoint("http://a", "key"), said.append)
     assert not answers
     assert len(said) == 1
+
+
+@pytest.mark.parametrize(
+    ("ca_file", "asked"),
+    [
+        (None, "    curl http://a/v1/chat"),
+        (
+            Path("/state/agents/shop/fleet-ca.crt"),
+            "    curl --cacert /state/agents/shop/fleet-ca.crt http://a/v1/chat",
+        ),
+    ],
+)
+def test_what_to_do_next_begins_with_a_question_that_checks_the_certificate(
+    ca_file: Path | None, asked: str
+) -> None:
+    steps = next_steps("shop", "http://a", "agent", ca_file)
+    assert asked in steps
+    assert ("make env STACK=shop" in steps) is bool(ca_file)
 
 
 def test_a_refused_key_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

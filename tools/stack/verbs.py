@@ -114,6 +114,24 @@ def prepare(pulumi: Pulumi) -> None:
             pulumi.keep_secret(name, new_secret(name))
 
 
+def next_steps(stack: str, endpoint: str, model: str, ca_file: Path | None) -> str:
+    """What to type after `up`: a question, and how to go on.
+
+    `ca_file` is where `make env` writes the CA's certificate, if the endpoint's can be checked with it alone.
+    """
+    body = json.dumps({"model": model, "messages": [{"role": "user", "content": "Hello"}]})
+    env = f"    make env STACK={stack}        the endpoint, its key and its CA for agents, and for this:\n"
+    trust = f"--cacert {shlex.quote(str(ca_file))} " if ca_file else ""
+    return (
+        "\nWhat to do next:\n"
+        f"{env if ca_file else ''}"
+        f"    curl {trust}{base_url(endpoint)}/chat/completions -H 'Content-Type: application/json' \\\n"
+        f'        -H "Authorization: Bearer $(make -s key STACK={stack})" -d {shlex.quote(body)}\n'
+        f"    make preview STACK={stack}    after a change of stacks/{stack}.fleet.yaml\n"
+        f"    make down STACK={stack}       to remove everything"
+    )
+
+
 def _spec_of(pulumi: Pulumi) -> Path:
     return pulumi.repo / "stacks" / f"{pulumi.stack}.fleet.yaml"
 
@@ -149,23 +167,8 @@ def _prove(pulumi: Pulumi, layout: Layout, outputs: dict[str, Any]) -> bool:
         f"\n{answer.model} answered {answer.completion_tokens} tokens in {answer.seconds:.2f} s: {answer.text.strip()}"
     )
     ca_file = layout.agents(pulumi.stack) / CA_FILE if shows_own_certificate(outputs) else None
-    _say(_next_steps(pulumi.stack, url, answer.model, ca_file))
+    _say(next_steps(pulumi.stack, url, answer.model, ca_file))
     return True
-
-
-def _next_steps(stack: str, endpoint: str, model: str, ca_file: Path | None) -> str:
-    """`ca_file` is where `make env` writes the CA's certificate, if the endpoint's can be checked with it alone."""
-    body = json.dumps({"model": model, "messages": [{"role": "user", "content": "Hello"}]})
-    env = f"    make env STACK={stack}        the endpoint, its key and its CA for agents, and for this:\n"
-    trust = f"--cacert {shlex.quote(str(ca_file))} " if ca_file else ""
-    return (
-        "\nWhat to do next:\n"
-        f"{env if ca_file else ''}"
-        f"    curl {trust}{base_url(endpoint)}/chat/completions -H 'Content-Type: application/json' \\\n"
-        f'        -H "Authorization: Bearer $(make -s key STACK={stack})" -d {shlex.quote(body)}\n'
-        f"    make preview STACK={stack}    after a change of stacks/{stack}.fleet.yaml\n"
-        f"    make down STACK={stack}       to remove everything"
-    )
 
 
 def _say(text: str) -> None:
