@@ -23,6 +23,9 @@ PEERS_WAIT_S = 300.0
 COPY_WAIT_S = 3600.0
 """For a server that copies all data of another: a store of many GiB."""
 
+NOBODY_WAIT_S = 60.0
+"""For a primary that Sentinels may still be choosing: they take ten seconds, on a busy machine more."""
+
 ANSWER_S = 240.0
 """One answer; a primary that hands over bounds its own waits to half of that on an idle machine."""
 
@@ -84,10 +87,14 @@ def _ask_until(place: Place, verb: str) -> tuple[int, str]:
     while True:
         code, said = _ask(place, verb)
         waited_s = time.monotonic() - began
-        if code == 0 or waited_s > (COPY_WAIT_S if code == _COPIES else PEERS_WAIT_S):
+        if code == 0 or waited_s > _limit_s(code):
             return code, f"{said} (waited {waited_s:.0f} s)"
         _wait(place, said)
         time.sleep(POLL_S)
+
+
+def _limit_s(code: int) -> float:
+    return {_COPIES: COPY_WAIT_S, _NOTHING_TO_KEEP: NOBODY_WAIT_S}.get(code, PEERS_WAIT_S)
 
 
 def _wait(place: Place, what: str) -> None:

@@ -9,17 +9,21 @@ from pathlib import Path
 
 import pytest
 
+from infra.plan.authority import CA_SECRET
 from provisioning import lab
+from provisioning.converge import peers
 from provisioning.converge.ring import Rings
 from provisioning.day_two.machines import Machines, WayIn
 from provisioning.day_two.snapshots import take
 from provisioning.day_two.store_servers import Server, leading_server, restore_all
-from provisioning.errors import ProvisioningError
+from provisioning.errors import PeersError, ProvisioningError
 from provisioning.ssh import Connections
 from support.lab_stacks import swept_lab_stack
 from support.state_agents import Agent, agent_of, answer_of
 from support.state_lab import StateLab, state_plan
+from support.state_secrets import STATE_SECRETS
 from support.waiting import wait_for_output, wait_until
+from tools.stack.generated import new_secret
 
 NODES = ("node-1", "node-2", "node-3")
 
@@ -110,8 +114,8 @@ def changed(stores: dict[str, StateLab], maxmemory: str) -> dict[str, StateLab]:
     first = stores[NODES[0]]
     nodes = {name: store.node for name, store in stores.items()}
     wanted = {"ha": "sentinel", "nodes": list(NODES), "maxmemory": maxmemory}
-    plan = state_plan(nodes, first.plan.clients[0], **wanted)
-    return {name: replace(store, plan=plan) for name, store in stores.items()}
+    plan, rings = state_plan(nodes, first.plan.clients[0], **wanted), Rings()
+    return {name: replace(store, plan=plan, rings=rings, warned=[]) for name, store in stores.items()}
 
 
 def test_a_changed_setting_reaches_all_three_one_at_a_time_and_costs_no_turn(
@@ -133,6 +137,40 @@ def test_a_changed_setting_reaches_all_three_one_at_a_time_and_costs_no_turn(
         assert store.cli("CONFIG GET maxmemory").split()[-1] == str(96 * 2**20)
         assert store.cli("CONFIG GET min-replicas-to-write").split()[-1] == "1"
         assert store.warned == []
+
+
+def test_with_one_server_down_the_others_are_left_as_they_are_and_serve(
+    stores: dict[str, StateLab], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peers, "PEERS_WAIT_S", -1)
+    lead = primary(stores)
+    other, down = (name for name in NODES if name != lead)
+    stores[down].node.sh(f"systemctl stop {stores[down].state.unit}")
+    for name, said in {other: "no server but this one follows", lead: "1 of the 2 others follow it"}.items():
+        store = changed(stores, "128MiB")[name]
+        running = f"systemctl show --value -p InvocationID {store.state.unit}"
+        before = store.node.sh(running)
+        with pytest.raises(PeersError, match=f"state on {name} was left as it was: .*{said}"):
+            store.bring(stores[name].plan)
+        assert store.node.sh(running) == before
+    assert stores[lead].cli("SET flow:degraded yes") == "OK"
+
+
+def test_where_no_server_takes_writes_a_change_goes_on_and_brings_them_back(
+    stores: dict[str, StateLab], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted, lead = changed(stores, "128MiB"), primary(stores)
+    others = [store for name, store in wanted.items() if name != lead]
+    for store in others:
+        store.node.sh(f"systemctl stop {store.state.unit}")
+    monkeypatch.setattr(peers, "NOBODY_WAIT_S", -1)
+    wanted[lead].bring(stores[lead].plan)
+    assert "nobody takes writes" in wanted[lead].warned[0]
+    for store in others:
+        store.bring(stores[store.name].plan)
+    assert primary(stores) == lead
+    wait_until(lambda: followers(stores[lead]) == 2, "both follow", FAILOVER_LIMIT_S)
+    assert stores[lead].cli("GET flow:degraded") == "yes"
 
 
 def servers_of(stores: dict[str, StateLab]) -> list[Server]:
@@ -201,3 +239,14 @@ def test_a_restore_brings_the_snapshot_to_all_three_and_nothing_else(
     held = stores[before].node.sh(f"ls {lead.data_folder}/before-restore")
     assert "appendonlydir" in held
     assert "answer" in agent.does("say")
+
+
+def test_a_new_ca_which_no_order_can_serve_reaches_all_three(stores: dict[str, StateLab]) -> None:
+    """Each verifies the others by the CA that it began with: whoever waited for the others would wait for ever."""
+    secrets = {**STATE_SECRETS, CA_SECRET: new_secret(CA_SECRET)}
+    wanted = {name: replace(store, secrets=secrets) for name, store in changed(stores, "96MiB").items()}
+    with ThreadPoolExecutor() as threads:
+        list(threads.map(StateLab.bring, wanted.values()))
+    wait_until(lambda: primary(wanted) != "", "one primary", FAILOVER_LIMIT_S)
+    wait_until(lambda: followers(wanted[primary(wanted)]) == 2, "both follow", FAILOVER_LIMIT_S)
+    assert wanted[primary(wanted)].cli("GET flow:before") == "snapshot"

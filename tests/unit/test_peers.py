@@ -48,8 +48,8 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first answer is the last."""
-    monkeypatch.setattr(peers, "PEERS_WAIT_S", -1)
-    monkeypatch.setattr(peers, "COPY_WAIT_S", -1)
+    for name in ("PEERS_WAIT_S", "COPY_WAIT_S", "NOBODY_WAIT_S"):
+        monkeypatch.setattr(peers, name, -1)
 
 
 def place_of(server: Server, rings: Rings | None = None, **fields: Any) -> Place:
