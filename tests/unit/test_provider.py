@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pulumi.provider.experimental.property_value import PropertyValue
 from pulumi.provider.experimental.provider import PropertyDiffKind
 
+from provisioning.converge.ring import Rings
 from provisioning.errors import HostError, Unreachable
 from provisioning.provider.forgetting import VARIABLE, may_forget
 from provisioning.provider.host import HostResource
@@ -21,6 +22,7 @@ from provisioning.provider.resource import Context
 from provisioning.provider.service import ServiceResource
 from provisioning.provider.values import UNKNOWN, Properties, detailed_diff, from_plain, has_unknown, to_plain
 from provisioning.ssh import Connections
+from provisioning.state import Peers
 
 FILE = {"text": "a\n", "mode": "0644", "owner": "root", "group": "root", "on_change": "restart"}
 SERVICE: Properties = {
@@ -167,6 +169,23 @@ def test_a_place_in_a_ring_needs_a_gateway_to_mean_anything() -> None:
     assert leaving({**SERVICE, "rotation": {"ring": "r"}}, NO_CONTEXT) is None
     assert membership(SERVICE, {**SERVICE, "gateway": {}}, NO_CONTEXT) is None
     assert with_ring(SERVICE, NO_CONTEXT) == SERVICE
+
+
+def test_servers_that_hold_the_same_take_turns_within_one_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`up` asks for each by itself; the ring that they share is what keeps two from being disturbed at once."""
+    places: list[Any] = []
+    monkeypatch.setattr(
+        "provisioning.converge.service.converge",
+        lambda *_, place=None, **__: places.append(place),
+    )
+    context = Context(Mock(), Rings(), Mock(), Mock(), lambda: False)
+    for member in ("state on n1", "state on n2"):
+        peers = {"ring": "s/state", "member": member, "command": ["/peers"]}
+        ServiceResource().create({**SERVICE, "peers": peers}, context)
+    ServiceResource().create(SERVICE, context)
+    one, other, alone = places
+    assert (one.peers, alone) == (Peers("s/state", "state on n1", ("/peers",)), None)
+    assert one.ring is other.ring
 
 
 def test_a_preview_knows_a_connection_only_while_the_access_stays() -> None:
