@@ -45,7 +45,9 @@ def converge(
         bring(machine, wanted, changes)
     touched, serves = changes.touches_units, changes.disturbs(before)
     absence = out_of_ring(member, touched=touched, serves=serves)
-    turn = in_turn(place, touched=touched, serves=serves)
+    # Peers that do not share their secrets cannot follow each other: no order would help, so none waits for another.
+    shared = previous is None or previous.secrets == wanted.secrets
+    turn = in_turn(place if shared else None, touched=touched, serves=serves)
     undoing = accounting(previous, lambda known: go_back(machine, wanted, known, before, changes))
     with recording(previous), absence, turn, undoing:
         with machine.lock:

@@ -125,7 +125,7 @@ def test_a_changed_setting_reaches_all_three_one_at_a_time_and_costs_no_turn(
     with ThreadPoolExecutor() as threads:
         with agent.start("say_much") as busy:
             wait_for_output(busy, "busy")
-            bringing = [threads.submit(store.bring, stores[name].plan) for name, store in wanted.items()]
+            bringing = [threads.submit(store.bring, stores[name]) for name, store in wanted.items()]
             answers = [answer_of(busy)]
         while not all(made.done() for made in bringing):
             answers.append(agent.does("say_much"))
@@ -151,7 +151,7 @@ def test_with_one_server_down_the_others_are_left_as_they_are_and_serve(
         running = f"systemctl show --value -p InvocationID {store.state.unit}"
         before = store.node.sh(running)
         with pytest.raises(PeersError, match=f"state on {name} was left as it was: .*{said}"):
-            store.bring(stores[name].plan)
+            store.bring(stores[name])
         assert store.node.sh(running) == before
     assert stores[lead].cli("SET flow:degraded yes") == "OK"
 
@@ -164,10 +164,10 @@ def test_where_no_server_takes_writes_a_change_goes_on_and_brings_them_back(
     for store in others:
         store.node.sh(f"systemctl stop {store.state.unit}")
     monkeypatch.setattr(peers, "NOBODY_WAIT_S", -1)
-    wanted[lead].bring(stores[lead].plan)
+    wanted[lead].bring(stores[lead])
     assert "nobody takes writes" in wanted[lead].warned[0]
     for store in others:
-        store.bring(stores[store.name].plan)
+        store.bring(stores[store.name])
     assert primary(stores) == lead
     wait_until(lambda: followers(stores[lead]) == 2, "both follow", FAILOVER_LIMIT_S)
     assert stores[lead].cli("GET flow:degraded") == "yes"
@@ -241,12 +241,12 @@ def test_a_restore_brings_the_snapshot_to_all_three_and_nothing_else(
     assert "answer" in agent.does("say")
 
 
-def test_a_new_ca_which_no_order_can_serve_reaches_all_three(stores: dict[str, StateLab]) -> None:
+def test_new_secrets_which_no_order_can_serve_reach_all_three(stores: dict[str, StateLab]) -> None:
     """Each verifies the others by the CA that it began with: whoever waited for the others would wait for ever."""
-    secrets = {**STATE_SECRETS, CA_SECRET: new_secret(CA_SECRET)}
+    secrets = {**STATE_SECRETS, CA_SECRET: new_secret(CA_SECRET), "stateReplicaPassword": "another" * 5}
     wanted = {name: replace(store, secrets=secrets) for name, store in changed(stores, "96MiB").items()}
     with ThreadPoolExecutor() as threads:
-        list(threads.map(StateLab.bring, wanted.values()))
+        list(threads.map(StateLab.bring, wanted.values(), stores.values()))
     wait_until(lambda: primary(wanted) != "", "one primary", FAILOVER_LIMIT_S)
     wait_until(lambda: followers(wanted[primary(wanted)]) == 2, "both follow", FAILOVER_LIMIT_S)
     assert wanted[primary(wanted)].cli("GET flow:before") == "snapshot"

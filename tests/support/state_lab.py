@@ -78,11 +78,11 @@ class StateLab:
         facts = self.node.facts
         return Address(facts.address, facts.port, facts.user, facts.host_key, facts.identity_file, self.name)
 
-    def bring(self, before: FleetPlan | None = None) -> None:
-        """What `up` does on this machine, where the plan `before` stands if one is given."""
-        old = render(before)[self.name] if before else {}
+    def bring(self, before: StateLab | None = None) -> None:
+        """What `up` does on this machine, where `before` stands if it is given."""
+        old = render(before.plan)[self.name] if before else {}
         for name, service in render(self.plan)[self.name].items():
-            previous = Version(old[name], self.secrets) if name in old else None
+            previous = Version(old[name], before.secrets) if before else None
             place = self._place(service) if service.peers else None
             converging.converge(self.machine, Version(service, self.secrets), previous, place=place)
 
