@@ -54,7 +54,7 @@ def in_turn(place: Place | None, *, touched: bool, serves: bool) -> Iterator[Non
         yield
         return
     name = place.peers.member
-    with place.ring.turn(name, serves=serves, waiting=lambda names: _wait(place, f"{names} is back")):
+    with place.ring.turn(name, serves=serves, waiting=lambda names: _wait(place, f"until {names} is back")):
         if serves:
             _leave(place)
         yield
@@ -89,7 +89,7 @@ def _ask_until(place: Place, verb: str) -> tuple[int, str]:
         waited_s = time.monotonic() - began
         if code == 0 or waited_s > _limit_s(code):
             return code, f"{said} (waited {waited_s:.0f} s)"
-        _wait(place, said)
+        _wait(place, f"since {said}")
         time.sleep(POLL_S)
 
 
@@ -99,8 +99,8 @@ def _limit_s(code: int) -> float:
 
 def _wait(place: Place, what: str) -> None:
     if place.machine.stopped():
-        raise Interrupted(place.machine.host, f"{place.peers.member} waited: {what}")
-    place.machine.progress(f"{place.peers.member}: waits: {what}")
+        raise Interrupted(place.machine.host, f"{place.peers.member} waited {what}")
+    place.machine.progress(f"{place.peers.member}: waits {what}")
 
 
 def _ask(place: Place, verb: str) -> tuple[int, str]:

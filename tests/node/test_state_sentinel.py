@@ -241,6 +241,24 @@ def test_a_restore_brings_the_snapshot_to_all_three_and_nothing_else(
     assert "answer" in agent.does("say")
 
 
+def test_a_restore_that_a_loss_of_power_cut_off_does_not_let_the_primary_begin_empty(
+    stores: dict[str, StateLab],
+) -> None:
+    """As the machine finds it when it boots: the store's files moved away, and no Sentinel that knows better."""
+    lead = stores[primary(stores)]
+    for store in stores.values():
+        store.node.sh(f"systemctl stop {store.state.unit}-sentinel")
+    unit, data = lead.state.unit, lead.state.data_folder
+    lead.node.sh(f"systemctl stop {unit}; rm -rf {data}/before-restore; mkdir -m 0700 {data}/before-restore")
+    lead.node.sh(f"cd {data}; mv appendonlydir dump.rdb before-restore; : >before-restore/unfinished")
+    lead.node.sh(f"chown redis: {data}/before-restore; : >{data}/dump.rdb; systemctl start {unit}")
+    wait_until(lambda: followers(lead) == 2, "both follow again", FAILOVER_LIMIT_S)
+    for store in stores.values():
+        store.node.sh(f"systemctl start {store.state.unit}-sentinel")
+    assert lead.cli("GET flow:before") == "snapshot"
+    assert lead.node.sh(f"ls {data}/before-restore") == ""
+
+
 def test_new_secrets_which_no_order_can_serve_reach_all_three(stores: dict[str, StateLab]) -> None:
     """Each verifies the others by the CA that it began with: whoever waited for the others would wait for ever."""
     secrets = {**STATE_SECRETS, CA_SECRET: new_secret(CA_SECRET), "stateReplicaPassword": "another" * 5}

@@ -94,7 +94,7 @@ def test_it_waits_until_the_others_can_do_without_it_and_until_it_is_back() -> N
     place = place_of(server)
     change(replace(place, machine=replace(place.machine, progress=said.append)))
     assert server.done == [*["leave"] * 3, "(changed)", *["back"] * 3]
-    assert said == [f"state on node-1: waits: {why}" for _, why in (WAITS, NOBODY, WAITS, COPIES)]
+    assert said == [f"state on node-1: waits since {why}" for _, why in (WAITS, NOBODY, WAITS, COPIES)]
 
 
 @pytest.mark.usefixtures("no_patience")
@@ -143,6 +143,6 @@ def test_an_operator_can_stop_the_wait() -> None:
     server = Server([WAITS])
     place = place_of(server)
     stopped: Callable[[], bool] = lambda: True  # noqa: E731 - the shape that a machine has
-    with pytest.raises(Interrupted, match="state on node-1 waited: why not yet"):
+    with pytest.raises(Interrupted, match="state on node-1 waited since why not yet"):
         change(replace(place, machine=replace(place.machine, stopped=stopped)))
     assert server.done == ["leave"]
