@@ -27,7 +27,7 @@ from valkey.exceptions import ConnectionError as LostConnection
 from valkey.exceptions import ReadOnlyError, ResponseError, ValkeyError, WatchError
 from valkey.exceptions import TimeoutError as TimedOut
 from valkey.retry import Retry
-from valkey.sentinel import Sentinel
+from valkey.sentinel import MasterNotFoundError, Sentinel
 
 from agentfleet_agents import patience
 from agentfleet_agents.errors import StateUnavailable
@@ -160,6 +160,8 @@ def _named() -> Iterator[None]:
         yield
     except WatchError:
         raise
+    except MasterNotFoundError:
+        raise StateUnavailable(patience.NO_PRIMARY) from None
     except ValkeyError as error:
         words = str(error).rpartition(" of pipeline caused error: ")[2]
         words = words.strip("()',")  # the asyncio client puts a tuple there

@@ -24,7 +24,7 @@ from redis.exceptions import ConnectionError as LostConnection
 from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as TimedOut
 from redis.retry import Retry
-from redis.sentinel import Sentinel
+from redis.sentinel import MasterNotFoundError, Sentinel
 
 from agentfleet_agents import patience
 from agentfleet_agents.errors import StateUnavailable
@@ -70,6 +70,8 @@ def _patiently(call: Callable[[], Any]) -> Any:
                     raise
                 time.sleep(wait_s)
         return call()
+    except MasterNotFoundError:
+        raise StateUnavailable(patience.NO_PRIMARY) from None
     except RedisError as error:
         raise StateUnavailable(f"the state store: {error}") from error
 

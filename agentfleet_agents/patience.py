@@ -17,6 +17,9 @@ a follower takes two seconds, on a busy one more than ten."""
 WATCHING_WAIT_S = 0.6
 """The same for a transaction that watches keys: its caller asks again, up to 100 times without a pause of its own."""
 
+NO_PRIMARY = "the state store: no Sentinel of AGENTFLEET_STATE_SENTINELS names a primary that answers"
+"""In the place of the client libraries' words, which are their own objects."""
+
 
 def is_refused_for_now(error: Exception) -> bool:
     """Whether a store's error says that it wrote nothing because its followers are missing."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -124,6 +125,16 @@ def test_a_session_without_its_newest_checkpoint_is_an_error(agent: Agent, store
         "said": "session t*1: its newest checkpoint is missing or cannot be read",
     }
     agent.does(f"forget{way}")
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_sentinels_that_know_no_primary_are_named_by_where_they_stand(agent: Agent, writer: str) -> None:
+    nobody = {"AGENTFLEET_STATE_SENTINELS": "127.0.0.1:1", "AGENTFLEET_STATE_PRIMARY": "state"}
+    lost = replace(agent, environment={**agent.environment, **nobody})
+    assert lost.does(f"{writer}_impatiently") == {
+        "error": "StateUnavailable",
+        "said": "the state store: no Sentinel of AGENTFLEET_STATE_SENTINELS names a primary that answers",
+    }
 
 
 def test_a_restart_of_the_store_costs_no_turn(agent: Agent, store: StateLab) -> None:
