@@ -19,6 +19,7 @@ from valkey import BlockingConnectionPool, Valkey
 from valkey import asyncio as aio
 from valkey.asyncio.client import Pipeline as AsyncPipeline
 from valkey.asyncio.retry import Retry as AsyncRetry
+from valkey.asyncio.sentinel import MasterNotFoundError as AsyncMasterNotFoundError
 from valkey.asyncio.sentinel import Sentinel as AsyncSentinel
 from valkey.backoff import ExponentialBackoff
 from valkey.client import Pipeline
@@ -36,6 +37,8 @@ from agentfleet_agents.settings import FleetSettings, Sentinels
 _PASSING = (LostConnection, TimedOut, ReadOnlyError, OSError)
 """What a restart or a failover causes. OSError is a refused connection, which the client library itself never retries:
 with its own settings a restart costs every turn that needs a new connection."""
+
+_NO_PRIMARY = (MasterNotFoundError, AsyncMasterNotFoundError)
 
 
 class StrictValkey(Valkey):
@@ -63,8 +66,7 @@ class _StrictPipeline(Pipeline):
         return _patiently(once, watching=self.watching)
 
     def immediate_execute_command(self, *args: Any, **options: Any) -> Any:
-        with _named():
-            return super().immediate_execute_command(*args, **options)
+        return _patiently(partial(super().immediate_execute_command, *args, **options))
 
 
 class StrictAsyncValkey(aio.Valkey):
@@ -92,8 +94,7 @@ class _StrictAsyncPipeline(AsyncPipeline):
         return await _patiently_async(once, watching=self.watching)
 
     async def immediate_execute_command(self, *args: Any, **options: Any) -> Any:
-        with _named():
-            return await super().immediate_execute_command(*args, **options)
+        return await _patiently_async(partial(super().immediate_execute_command, *args, **options))
 
 
 def strict_client(settings: FleetSettings) -> StrictValkey:
@@ -119,34 +120,28 @@ def strict_async_client(settings: FleetSettings) -> StrictAsyncValkey:
 
 
 def _patiently(call: Callable[[], Any], watching: bool = False) -> Any:
-    """What the call returns, asked again while the store refuses writes because its followers are missing."""
+    """What the call returns, asked again for as long as a failover may take."""
     with _named():
-        for wait_s in _waits_s(watching):
+        for pause_s in patience.failover_pauses():
             try:
                 return call()
-            except ResponseError as error:
-                if not patience.is_refused_for_now(error):
-                    raise
-                time.sleep(wait_s)
+            except (*_NO_PRIMARY, ResponseError) as error:
+                _only_for_now(error)
+                time.sleep(patience.WATCHING_WAIT_S if watching else pause_s)
                 _refuse_unwatched(watching, error)
         return call()
 
 
 async def _patiently_async(call: Callable[[], Awaitable[Any]], watching: bool = False) -> Any:
     with _named():
-        for wait_s in _waits_s(watching):
+        for pause_s in patience.failover_pauses():
             try:
                 return await call()
-            except ResponseError as error:
-                if not patience.is_refused_for_now(error):
-                    raise
-                await asyncio.sleep(wait_s)
+            except (*_NO_PRIMARY, ResponseError) as error:
+                _only_for_now(error)
+                await asyncio.sleep(patience.WATCHING_WAIT_S if watching else pause_s)
                 _refuse_unwatched(watching, error)
         return await call()
-
-
-def _waits_s(watching: bool) -> tuple[float, ...]:
-    return (patience.WATCHING_WAIT_S,) if watching else patience.REFUSED_WAITS_S
 
 
 @contextmanager
@@ -160,7 +155,7 @@ def _named() -> Iterator[None]:
         yield
     except WatchError:
         raise
-    except MasterNotFoundError:
+    except _NO_PRIMARY:
         raise StateUnavailable(patience.NO_PRIMARY) from None
     except ValkeyError as error:
         words = str(error).rpartition(" of pipeline caused error: ")[2]
@@ -168,7 +163,13 @@ def _named() -> Iterator[None]:
         raise StateUnavailable(f"the state store: {words}") from None
 
 
-def _refuse_unwatched(watching: bool, error: ResponseError) -> None:
+def _only_for_now(error: ValkeyError) -> None:
+    """Raises it again unless the store has no primary, or one that wrote nothing because its followers are missing."""
+    if not isinstance(error, _NO_PRIMARY) and not patience.is_refused_for_now(error):
+        raise error
+
+
+def _refuse_unwatched(watching: bool, error: ValkeyError) -> None:
     """A transaction that watches keys has lost its watch with the refusal: its caller reads them again."""
     if watching:
         raise WatchError(str(error)) from error

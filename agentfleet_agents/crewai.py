@@ -60,15 +60,15 @@ def keep_flows(settings: FleetSettings | None = None) -> None:
 
 
 def _patiently(call: Callable[[], Any]) -> Any:
-    """What the call returns, asked again while the store refuses writes because its followers are missing."""
+    """What the call returns, asked again for as long as a failover may take."""
     try:
-        for wait_s in patience.REFUSED_WAITS_S:
+        for pause_s in patience.failover_pauses():
             try:
                 return call()
-            except ResponseError as error:
-                if not patience.is_refused_for_now(error):
+            except (MasterNotFoundError, ResponseError) as error:
+                if not isinstance(error, MasterNotFoundError) and not patience.is_refused_for_now(error):
                     raise
-                time.sleep(wait_s)
+                time.sleep(pause_s)
         return call()
     except MasterNotFoundError:
         raise StateUnavailable(patience.NO_PRIMARY) from None

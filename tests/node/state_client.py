@@ -46,7 +46,7 @@ def say() -> list[str]:
 def lose_patience() -> None:
     """From now on one retry, whatever the reason."""
     patience.RETRIES = 1
-    patience.REFUSED_WAITS_S = (0,)
+    patience.FAILOVER_LIMIT_S = 1
     patience.WATCHING_WAIT_S = 0
 
 

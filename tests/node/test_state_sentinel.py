@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -80,6 +81,16 @@ def test_every_sentinel_sees_the_others(stores: dict[str, StateLab]) -> None:
             ),
             "three Sentinels",
         )
+
+
+def test_every_sentinel_knows_the_followers_before_it_has_asked_the_primary(
+    stores: dict[str, StateLab],
+) -> None:
+    """What it does not know it does not lead to the next primary; it asks for followers every ten seconds."""
+    for store in stores.values():
+        began = store.node.sh(f"cat /var/lib/{store.state.unit}-sentinel/sentinel.conf")
+        known = re.findall(r"^sentinel known-replica state (\S+) \d+$", began, re.MULTILINE)
+        assert sorted(known) == sorted(stores[name].node.facts.address for name in NODES[1:])
 
 
 def test_a_primary_that_dies_costs_no_turn_and_comes_back_as_a_follower(

@@ -92,14 +92,17 @@ def read_prefix_cache(metrics: str) -> PrefixCache:
 def killed_workflow_resumes(host: AgentHost, name: str) -> list[Event]:
     """The LangGraph workflow is killed when one worker is done and others are not; a second process asks what the store
     lacks and nothing else. Gives all answers, those of the killed process first."""
-    said: set[tuple[str, str, int]] = set()
+    said: list[tuple[str, str, int]] = []
 
-    def one_is_done_and_another_is_not(event: Event) -> bool:
-        said.add((event["event"], event["agent"], event["turn"]))
-        asked = event["event"] == "asked" and event["agent"] == "worker-3" and event["turn"] >= 4
-        return asked and ("answered", "worker-1", WORKFLOW["worker-1"]) in said
+    def one_is_stored_and_another_is_not(event: Event) -> bool:
+        """By the second turn that worker-3 begins after worker-1's last answer, that answer is in the store."""
+        said.append((event["event"], event["agent"], event["turn"]))
+        last = ("answered", "worker-1", WORKFLOW["worker-1"])
+        since = said[said.index(last) :] if last in said else []
+        begun = [turn for what, agent, turn in since if (what, agent) == ("asked", "worker-3")]
+        return len(begun) >= 2 and begun[-1] >= 4
 
-    before = host.run_and_kill("langgraph", "start", name, at=one_is_done_and_another_is_not)
+    before = host.run_and_kill("langgraph", "start", name, at=one_is_stored_and_another_is_not)
     [stored] = host.run("langgraph", "show", name)
     kept = stored["turns"]
     assert kept["worker-1"] == WORKFLOW["worker-1"], "it was done before the kill"
