@@ -20,6 +20,7 @@ from crewai.flow.persistence.factory import set_flow_persistence_factory
 from pydantic import BaseModel
 from redis import BlockingConnectionPool, Redis
 from redis.backoff import ExponentialBackoff
+from redis.connection import parse_url
 from redis.exceptions import ConnectionError as LostConnection
 from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as TimedOut
@@ -83,16 +84,13 @@ def _client(settings: FleetSettings) -> Redis:
         "retry": Retry(pauses, patience.RETRIES),
         "retry_on_error": [LostConnection, TimedOut, ReadOnlyError, OSError],
     }
-    pool = BlockingConnectionPool.from_url(
-        settings.redis_url,
-        max_connections=patience.CONNECTIONS,
-        timeout=patience.WAIT_FOR_CONNECTION_S,
-        **patient,
-    )
     if settings.sentinels is None:
-        return Redis(connection_pool=pool)
+        sizes = {"max_connections": patience.CONNECTIONS, "timeout": patience.WAIT_FOR_CONNECTION_S}
+        return Redis(connection_pool=BlockingConnectionPool.from_url(settings.redis_url, **sizes, **patient))
     options = {
-        key: value for key, value in pool.connection_kwargs.items() if key not in {"host", "port", *patient}
+        key: value
+        for key, value in parse_url(settings.redis_url).items()
+        if key not in {"host", "port", "connection_class"}
     }
     secure = {"ssl": True} if settings.redis_url.startswith("rediss:") else {}
     asked = {key: value for key, value in {**options, **secure}.items() if key != "db"}

@@ -108,6 +108,9 @@ def test_a_primary_that_dies_costs_no_turn_and_comes_back_as_a_follower(
     wait_until(lambda: role(dead) == "slave", "the dead one follows", FAILOVER_LIMIT_S)
     wait_until(lambda: followers(new) == 2, "both follow", FAILOVER_LIMIT_S)
     assert dead.cli("DBSIZE") == new.cli("DBSIZE")
+    assert agent.does("keep_flow") == {"answer": {"count": 11}}, (
+        "CrewAI's client finds the new primary as well"
+    )
 
 
 def test_bringing_it_again_changes_nothing_and_leaves_the_primary(stores: dict[str, StateLab]) -> None:
