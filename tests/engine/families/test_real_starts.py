@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from engine_cases import CPU, tiny
 from engine_truth import Case, flags, plan
@@ -58,7 +59,8 @@ def _serve(python: Path, case: Case, folder: Path) -> tuple[int, str, int]:
     port = _free_port()
     given = [word for name, value in flags(case.settings).items() for word in (_flag(name), str(value))]
     words = [str(python.with_name("vllm")), "serve", str(folder), "--port", str(port), *_BARE, *given]
-    with _running(words) as engine:
+    # In a short folder of its own: vLLM leaves files there, and binds sockets whose names may not be long.
+    with TemporaryDirectory() as scratch, _running(words, scratch) as engine:
         assert engine.stdout is not None
         lines: list[str] = []
         for line in engine.stdout:
@@ -90,14 +92,14 @@ def _metrics(port: int) -> str:
 
 
 @contextlib.contextmanager
-def _running(words: list[str]) -> Iterator[subprocess.Popen[str]]:
+def _running(words: list[str], scratch: str) -> Iterator[subprocess.Popen[str]]:
     """A process, and at the end the end of it and of all that it started."""
     with subprocess.Popen(
         ["nice", *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env={**os.environ, **_ENVIRONMENT},
+        env={**os.environ, **_ENVIRONMENT, "TMPDIR": scratch},
         start_new_session=True,
     ) as engine:
         try:
