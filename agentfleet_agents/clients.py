@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 
 from valkey import BlockingConnectionPool, Valkey
 from valkey import asyncio as aio
@@ -32,7 +31,7 @@ from valkey.sentinel import MasterNotFoundError, Sentinel
 
 from agentfleet_agents import patience
 from agentfleet_agents.errors import StateUnavailable
-from agentfleet_agents.settings import FleetSettings, Sentinels
+from agentfleet_agents.settings import FleetSettings, Sentinels, sentinel_options
 
 _PASSING = (LostConnection, TimedOut, ReadOnlyError, OSError)
 """What a restart or a failover causes. OSError is a refused connection, which the client library itself never retries:
@@ -101,10 +100,10 @@ def strict_client(settings: FleetSettings) -> StrictValkey:
     """A client of the store, or of whichever server is its primary now. It connects when it is first used."""
     patient = {"retry": Retry(_pauses(), patience.RETRIES), "retry_on_error": list(_PASSING)}
     if settings.sentinels:
-        asked, options = _sentinel_options(settings.valkey_url)
+        asked, options = sentinel_options(settings.valkey_url, parse_url(settings.valkey_url))
         sentinel = Sentinel(list(settings.sentinels.addresses), sentinel_kwargs=asked, **options)
         return sentinel.master_for(settings.sentinels.primary, valkey_class=StrictValkey, **patient)
-    pool = BlockingConnectionPool.from_url(settings.valkey_url, **_pool_sizes(), **patient)
+    pool = BlockingConnectionPool.from_url(settings.valkey_url, **patience.POOL, **patient)
     return StrictValkey(connection_pool=pool)
 
 
@@ -112,10 +111,10 @@ def strict_async_client(settings: FleetSettings) -> StrictAsyncValkey:
     """The same for asyncio."""
     patient = {"retry": AsyncRetry(_pauses(), patience.RETRIES), "retry_on_error": list(_PASSING)}
     if settings.sentinels:
-        asked, options = _sentinel_options(settings.valkey_url)
+        asked, options = sentinel_options(settings.valkey_url, parse_url(settings.valkey_url))
         sentinel = AsyncSentinel(list(settings.sentinels.addresses), sentinel_kwargs=asked, **options)
         return sentinel.master_for(settings.sentinels.primary, valkey_class=StrictAsyncValkey, **patient)
-    pool = aio.BlockingConnectionPool.from_url(settings.valkey_url, **_pool_sizes(), **patient)
+    pool = aio.BlockingConnectionPool.from_url(settings.valkey_url, **patience.POOL, **patient)
     return StrictAsyncValkey(connection_pool=pool)
 
 
@@ -177,20 +176,6 @@ def _refuse_unwatched(watching: bool, error: ValkeyError) -> None:
 
 def _pauses() -> ExponentialBackoff:
     return ExponentialBackoff(cap=patience.LONGEST_PAUSE_S, base=patience.FIRST_PAUSE_S)
-
-
-def _pool_sizes() -> dict[str, Any]:
-    return {"max_connections": patience.CONNECTIONS, "timeout": patience.WAIT_FOR_CONNECTION_S}
-
-
-def _sentinel_options(url: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """How to reach Sentinels and servers: user, password, TLS and time-outs are those of the URL for both."""
-    options = {
-        key: value for key, value in parse_url(url).items() if key not in {"host", "port", "connection_class"}
-    }
-    if urlsplit(url).scheme in {"valkeys", "rediss"}:
-        options["ssl"] = True
-    return {key: value for key, value in options.items() if key != "db"}, options
 
 
 __all__ = ["Sentinels", "StrictAsyncValkey", "StrictValkey", "strict_async_client", "strict_client"]

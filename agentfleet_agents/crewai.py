@@ -29,7 +29,7 @@ from redis.sentinel import MasterNotFoundError, Sentinel
 
 from agentfleet_agents import patience
 from agentfleet_agents.errors import StateUnavailable
-from agentfleet_agents.settings import FleetSettings, fleet_settings
+from agentfleet_agents.settings import FleetSettings, fleet_settings, sentinel_options
 
 PREFIX = "flow:"
 
@@ -85,14 +85,9 @@ def _client(settings: FleetSettings) -> Redis:
         "retry_on_error": [LostConnection, TimedOut, ReadOnlyError, OSError],
     }
     if settings.sentinels is None:
-        sizes = {"max_connections": patience.CONNECTIONS, "timeout": patience.WAIT_FOR_CONNECTION_S}
-        return Redis(connection_pool=BlockingConnectionPool.from_url(settings.redis_url, **sizes, **patient))
-    options = {
-        key: value
-        for key, value in parse_url(settings.redis_url).items()
-        if key not in {"host", "port", "connection_class"}
-    }
-    secure = {"ssl": True} if settings.redis_url.startswith("rediss:") else {}
-    asked = {key: value for key, value in {**options, **secure}.items() if key != "db"}
-    sentinel = Sentinel(list(settings.sentinels.addresses), sentinel_kwargs=asked, **options, **secure)
+        return Redis(
+            connection_pool=BlockingConnectionPool.from_url(settings.redis_url, **patience.POOL, **patient)
+        )
+    asked, options = sentinel_options(settings.redis_url, parse_url(settings.redis_url))
+    sentinel = Sentinel(list(settings.sentinels.addresses), sentinel_kwargs=asked, **options)
     return sentinel.master_for(settings.sentinels.primary, **patient)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import chain, repeat
 from time import monotonic
+from typing import Any
 
-CONNECTIONS = 32
-WAIT_FOR_CONNECTION_S = 20
+POOL: dict[str, Any] = {"max_connections": 32, "timeout": 20}
+"""Connections of a process, and seconds that a thread waits for a free one, in the client libraries' words."""
+
 RETRIES = 7
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 2

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
 
 
 class SettingsMissing(Exception):
@@ -54,6 +56,17 @@ def fleet_settings(environment: Mapping[str, str] = os.environ) -> FleetSettings
     except KeyError as error:
         message = f"{error.args[0]} is not set: read agents.env first, which `make env` writes"
         raise SettingsMissing(message) from None
+
+
+def sentinel_options(url: str, parsed: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """How to reach Sentinels, and how servers: user, password, TLS and time-outs are those of the store's URL for both.
+
+    `parsed` is what a client library makes of that URL.
+    """
+    options = {key: value for key, value in parsed.items() if key not in {"host", "port", "connection_class"}}
+    if urlsplit(url).scheme in {"valkeys", "rediss"}:
+        options["ssl"] = True
+    return {key: value for key, value in options.items() if key != "db"}, options
 
 
 def _sentinels(environment: Mapping[str, str]) -> Sentinels | None:
